@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from contextvars import Context
 from pathlib import Path
@@ -23,6 +23,7 @@ from service.core.lifecycle.model_control import ModelControl
 from service.settings import Settings
 
 if TYPE_CHECKING:
+    from schemas.teach.dataset import PhotoOrder
     from service.teach.datasets.opening import Datasets
     from service.teach.datasets.photos.writing import Removal
     from service.teach.runs.opening import Runs
@@ -52,6 +53,7 @@ class TeachOnDemand:
             self._datasets = self._build_datasets()
             self._datasets.writer.call_on_added(self._extract_ahead)
             self._datasets.writer.call_on_removed(self._forget)
+            self._datasets.directory.ranking = self._ranking
         return self._datasets
 
     async def runs(self) -> Runs:
@@ -68,6 +70,9 @@ class TeachOnDemand:
         if self._opening is not None:
             await asyncio.wait([self._opening])
         await self._stack.aclose()
+
+    async def _ranking(self, dataset: str, order: PhotoOrder) -> Sequence[str]:
+        return await (await self.runs()).administration.ranking(dataset, order)
 
     async def _forget(self, removal: Removal) -> None:
         if self._features.exists():

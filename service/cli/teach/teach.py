@@ -256,6 +256,7 @@ def _teach(
 def _compare(
     command: OfflineRun, subject: Subject, options: RunOptions, bases: list[str], *, as_json: bool
 ) -> None:
+    from schemas.errors import ServiceError
     from service.cli.teach.verdict_lines import base_lines
     from service.teach.runs.problems import RunFailed
 
@@ -267,6 +268,8 @@ def _compare(
             found[base] = command.judge(command.prepare(subject, wanted), subject, progress)
         except RunFailed as failed:
             found[base] = failed.detail
+        except ServiceError as error:
+            found[base] = error.detail
         finally:
             progress.end()
     if as_json:

@@ -25,10 +25,11 @@ from service.teach.features.penultimate import Penultimate
 from service.teach.grafting.problems import CannotGraft
 from service.teach.grafting.pruning import cut_at
 from service.teach.grafting.unknown import MOST, STEEPNESS, UnknownScore
+from service.teach.heads.distance import LEAST_LENGTH
 from service.teach.heads.head import Features, Head, Numbers
 
-FIRST_OPSET = 7
-"""Operators broadcast from this version on."""
+FIRST_OPSET = 8
+"""Operators broadcast from this version on, Max too."""
 _TAIL_OPSET = 17
 LOGITS, SCORES = "logits", "scores"
 """Names of the output: of photos with one label, and with several."""
@@ -175,7 +176,10 @@ class _HeadWriter:
 
     def _unknown(self, features: str, score: UnknownScore) -> str:
         """Write the log odds of 'unknown', [N, 1]."""
-        x = self._node("Sub", [features, self._constant("centre", score.centre_D)], "centred")
+        length = self._node("Sqrt", [self._sum_of_squares(features, "length")], "root")
+        least = self._constant("least_length", LEAST_LENGTH)
+        unit = self._node("Div", [features, self._node("Max", [length, least], "divisor")], "unit")
+        x = self._node("Sub", [unit, self._constant("centre", score.centre_D)], "centred")
         own = self._sum_of_squares(x, "own")
         squares = self._node("Mul", [own, self._constant("level", score.level)], "squares")
         if score.directions_DR.shape[1]:

@@ -1,7 +1,7 @@
 """The Mahalanobis distance to the nearest class as few matrices, for a graph in float32.
 
 The precision matrix P is the same number ``a`` in all directions but a few: a I - B B'. So the
-squared distance of the features x to the mean of class k is
+squared distance of the features x, of length 1, to the mean of class k is
 
     a |x|^2 - |B' x|^2 + x . L_k + c_k,    L_k = -2 P m_k,    c_k = m_k . P m_k
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.teach.heads.distance import Distance
+from service.teach.heads.distance import Distance, of_length_one
 from service.teach.heads.head import Features, Numbers
 
 STEEPNESS = 20.0
@@ -30,7 +30,7 @@ class UnknownScore:
     """What says how unlike the photos shown a photo is.
 
     Attributes:
-        centre_D: subtracted from the features.
+        centre_D: subtracted from the features, once they have the length 1.
         level: ``a``, above 0.
         directions_DR: ``B``.
         linear_KD: ``L``, of the K classes that have photos.
@@ -67,7 +67,7 @@ class UnknownScore:
 
     def __call__(self, features_ND: Features) -> Numbers:
         """Return z of each photo, [N]: the log odds of 'unknown'; computed in float64."""
-        x_ND = np.asarray(features_ND, np.float64) - self.centre_D
+        x_ND = of_length_one(features_ND) - self.centre_D
         squares_N = self.level * np.sum(x_ND**2, axis=1)
         squares_N -= np.sum((x_ND @ self.directions_DR) ** 2, axis=1)
         classes_NK = x_ND @ self.linear_KD.T + self.constant_K

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NoReturn
 
 from observability.logs.audit import Audit, AuditEvent
 from schemas.errors import Conflict, NotFound
+from schemas.teach.dataset import PhotoOrder
 from schemas.teach.run import RunBase, RunOptions, RunState
+from schemas.teach.verdict import Verdict
 from service.core.repository.repository import Repository
 from service.teach.datasets.photos.writing import missing_dataset
 from service.teach.datasets.records import PhotoIds, StoredDataset, StoredPhoto
@@ -122,6 +124,20 @@ class RunAdministration:
     async def photos_of(self, run: StoredRun) -> list[StoredPhoto]:
         """Return the photos that the dataset of a run has now."""
         return await self.photos.all(run.dataset)
+
+    async def ranking(self, dataset: str, order: PhotoOrder) -> Sequence[str]:
+        """Return ids of photos as the last run orders them.
+
+        Raises:
+            Conflict: no run of the dataset has a verdict yet.
+        """
+        run = await self.runs.last_judged(dataset)
+        if run is None or run.verdict is None:
+            raise Conflict("This order comes from a run: teach the dataset first.")
+        if order is PhotoOrder.USEFUL:
+            return run.useful
+        verdict = Verdict.model_validate_json(run.verdict)
+        return list(dict.fromkeys(one.photo for one in verdict.suspects))
 
     async def cancel(self, dataset: str, run_id: str, *, by: str) -> StoredRun:
         """Cancel a run; a cancelled one stays so.

@@ -20,6 +20,7 @@ from service.teach.features.penultimate import NoFeatures
 from service.teach.runs.job import Job, JobPhoto, Message, Said
 from service.teach.runs.problems import RunFailed
 
+Found = NDArray[np.float32] | None
 Say = Callable[[Message], None]
 _MISSING_SHOWN = 3
 
@@ -108,11 +109,16 @@ class Extracting:
         return Extracted(tuple(kept), features_NVD[: len(kept)])
 
 
-def _features(
-    extractor: Extractor, cache: FeatureCache, photo: JobPhoto
-) -> NDArray[np.float32] | None:
+def cached(extractor: Extractor, cache: FeatureCache, photo: JobPhoto) -> Found:
+    """Return the features of a photo if they are there."""
     found = cache.get(extractor.digest, photo.digest)
     if found is not None and found.shape == (extractor.views, extractor.width):
+        return found
+    return None
+
+
+def _features(extractor: Extractor, cache: FeatureCache, photo: JobPhoto) -> Found:
+    if (found := cached(extractor, cache, photo)) is not None:
         return found
     computed = extractor.features(Path(photo.file).read_bytes())
     if not np.isfinite(computed).all():

@@ -43,6 +43,7 @@ class Job:
         photos: labelled ones, or, to warm, all that may be.
         is_multi: whether a photo may have several labels.
         foreign: photos that show nothing of the classes.
+        others: photos without labels, to be ranked if their features are there.
         output: empty folder for the version's files.
         model: name of the model to make; ``dataset``, ``run``: for its manifest.
     """
@@ -59,6 +60,7 @@ class Job:
     logistic: bool = True
     precision: float = 0.95
     foreign: tuple[JobPhoto, ...] = ()
+    others: tuple[JobPhoto, ...] = ()
     output: str = ""
     model: str = ""
     dataset: str = ""
@@ -72,7 +74,7 @@ class Job:
     def parse(cls, line: bytes) -> Job:
         """Parse a job."""
         given: dict[str, Any] = json.loads(line)
-        for name in ("photos", "foreign"):
+        for name in ("photos", "foreign", "others"):
             given[name] = tuple(
                 JobPhoto(**{**one, "labels": tuple(one["labels"])}) for one in given[name]
             )
@@ -91,6 +93,8 @@ class Said(StrEnum):
     TENSOR = "tensor"
     """The features that were found in the base's graph."""
     VERDICT = "verdict"
+    RANKED = "ranked"
+    """Photos without labels, the most useful to label first."""
     FINISHED = "finished"
     FAILED = "failed"
 
@@ -107,6 +111,8 @@ class Message:
     tensor: str | None = None
     verdict: str | None = None
     """JSON of a ``Verdict``."""
+    ranked: tuple[str, ...] = ()
+    """Ids of photos."""
     code: RunFailure | None = None
     detail: str = ""
     trace: str = ""
@@ -130,6 +136,7 @@ class Message:
         """
         given: dict[str, Any] = json.loads(line)
         given["said"] = Said(given["said"])
+        given["ranked"] = tuple(given.get("ranked", ()))
         for name, kind in (("state", RunState), ("code", RunFailure)):
             if name in given:
                 given[name] = kind(given[name])

@@ -136,6 +136,11 @@ def make_job(
         logistic=options.logistic,
         precision=options.precision,
         foreign=tuple(JobPhoto(photo.id, photo.digest, str(path_of(photo))) for photo in foreign),
+        others=tuple(
+            JobPhoto(photo.id, photo.digest, str(path_of(photo)))
+            for photo in photos
+            if photo.labels is None
+        ),
         output=str(folders.staging(run.id)),
         model=options.model,
         dataset=dataset.name,

@@ -27,6 +27,7 @@ class RunDetails(BaseModel):
     base: RunBase
     attempts: int = 0
     skipped: list[SkippedPhoto] = []
+    useful: list[str] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class StoredRun:
 
     Attributes:
         photos_done: photos that have features, of ``photos_total``; 0: not begun.
+        useful: ids of photos without labels, the most useful to label first.
         verdict: JSON of a ``Verdict``.
     """
 
@@ -49,6 +51,7 @@ class StoredRun:
     photos_done: int = 0
     photos_total: int = 0
     skipped: tuple[SkippedPhoto, ...] = ()
+    useful: tuple[str, ...] = ()
     verdict: str | None = None
 
     @property

@@ -70,6 +70,14 @@ class RunStore:
         async with self._database.read() as session:
             return [_stored(row) for row in await session.scalars(query)]
 
+    async def last_judged(self, dataset: str) -> StoredRun | None:
+        """Return the newest run of a dataset that has a verdict, or None."""
+        query = select(TeachRunRow).where(TeachRunRow.dataset == dataset)
+        query = query.where(TeachRunRow.verdict.is_not(None)).order_by(TeachRunRow.id.desc())
+        async with self._database.read() as session:
+            row = await session.scalar(query.limit(1))
+            return _stored(row) if row is not None else None
+
     async def unfinished(self) -> list[StoredRun]:
         """Return the runs that are to be done, the oldest first."""
         query = select(TeachRunRow).where(TeachRunRow.state.not_in(_FINISHED))
@@ -97,6 +105,7 @@ def _values(run: StoredRun) -> dict[str, object]:
         base=run.base,
         attempts=run.progress.attempts,
         skipped=list(run.skipped),
+        useful=list(run.useful),
     )
     error = run.progress.error
     return {
@@ -130,5 +139,6 @@ def _stored(row: TeachRunRow) -> StoredRun:
         photos_done=int(done),
         photos_total=int(total),
         skipped=tuple(details.skipped),
+        useful=tuple(details.useful),
         verdict=row.verdict,
     )

@@ -273,6 +273,8 @@ def heard(run: StoredRun, message: Message) -> StoredRun:
         return replace(run, skipped=(*run.skipped, message.skipped))
     if message.said is Said.TENSOR:
         return replace(run, base=run.base.model_copy(update={"tensor": message.tensor}))
+    if message.said is Said.RANKED:
+        return replace(run, useful=message.ranked)
     if message.said is Said.VERDICT:
         return replace(run, verdict=message.verdict)
     return run

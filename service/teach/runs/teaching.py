@@ -22,7 +22,9 @@ from schemas.teach.verdict import Verdict
 from service.core.repository.publishing import DISK_FULL
 from service.core.repository.version_files import read_manifest
 from service.core.serving.checks.checks import GOLDEN_FOLDER
+from service.teach.choosing.ranking import most_useful
 from service.teach.datasets.photos.types import HEAD_BYTES, extension_of
+from service.teach.features.cache import FeatureCache
 from service.teach.features.extraction import Extractor
 from service.teach.features.penultimate import NoFeatures, find
 from service.teach.grafting import goldens
@@ -33,11 +35,12 @@ from service.teach.grafting.problems import CannotGraft, GraphDiffers
 from service.teach.grafting.unknown import UnknownScore
 from service.teach.heads.fitting import FitOptions, Fitted, Targets, fit
 from service.teach.heads.problems import CannotFit
-from service.teach.runs.extracting import Extracted, Extracting, Say
+from service.teach.runs.extracting import Extracted, Extracting, Say, cached
 from service.teach.runs.job import Job, JobPhoto, Message, Said
 from service.teach.runs.problems import RunFailed
 from service.teach.verdict.verdict import judge
 
+MOST_RANKED = 500
 PROVISIONAL_VERSION = 1
 """The number is chosen when the version is published."""
 
@@ -121,7 +124,21 @@ class Teacher:
             promised_precision=job.precision,
         )
         say(Message(said=Said.VERDICT, verdict=verdict.model_dump_json()))
+        if job.others:
+            say(Message(said=Said.RANKED, ranked=self._ranked(job, fitted)))
         return _Judged(extracted, targets, fitted, verdict)
+
+    def _ranked(self, job: Job, fitted: Fitted) -> tuple[str, ...]:
+        """Return photos without labels that have features, the most useful to label first."""
+        extractor, cache = self._extracting.open(job), FeatureCache(Path(job.cache))
+        found = [(photo.id, cached(extractor, cache, photo)) for photo in job.others]
+        known = [(name, features_VD[0]) for name, features_VD in found if features_VD is not None]
+        if not known:
+            return ()
+        features_ND = np.stack([features_D for _, features_D in known])
+        logits_NK = fitted.head.logits(features_ND)
+        order = most_useful(features_ND, logits_NK, np.zeros(len(known), np.bool_), MOST_RANKED)
+        return tuple(known[place][0] for place in order)
 
 
 def _broken(error: Exception) -> Message:

@@ -17,7 +17,7 @@ from service.teach.features.penultimate import Penultimate, find
 from service.teach.grafting.graft import FIRST_OPSET, Graft, grafted
 from service.teach.grafting.problems import CannotGraft
 from service.teach.grafting.unknown import UnknownScore
-from service.teach.heads.distance import Distance
+from service.teach.heads.distance import Distance, of_length_one
 from service.teach.heads.head import Head, HeadKind
 
 EVERYDAY = BUNDLED_MODELS / "everyday" / "1" / "model.onnx"
@@ -29,12 +29,12 @@ def head(width: int, classes: int, kind: HeadKind = "softmax") -> Head:
     return Head(DICE.normal(size=(classes, width)) / 4, DICE.normal(size=classes), kind)
 
 
-def distance(width: int, classes: int, *, directions: int, threshold: float = 3.0) -> Distance:
+def distance(width: int, classes: int, *, directions: int, threshold: float = 1.0) -> Distance:
     """A covariance that is the same number in all directions but a few."""
     vectors, _ = np.linalg.qr(DICE.normal(size=(width, width)))
     spread = np.full(width, 0.5)
-    spread[:directions] = DICE.uniform(1.0, 30.0, directions)
-    means = DICE.normal(size=(classes, width)) + 7
+    spread[:directions] = DICE.uniform(0.6, 3.0, directions)
+    means = of_length_one(DICE.normal(size=(classes, width)))
     scales = np.sqrt(2.0 - 1 / spread[:directions])
     return Distance(means, 2.0, vectors[:, :directions] * scales, threshold)
 
@@ -109,7 +109,7 @@ def test_a_photo_far_from_all_is_unknown_and_one_near_is_not() -> None:
     score = UnknownScore.of(shown)
     assert score is not None
     graft = Graft.of(head(WIDTH, 3), 1.3, score)
-    near, far = shown.mean_KD[1], shown.mean_KD[1] + 40
+    near, far = 5 * shown.mean_KD[1], -5 * shown.mean_KD.mean(axis=0)
     logits = graft(np.stack([near, far])) / 1.3
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
@@ -121,7 +121,7 @@ def test_the_share_of_unknown_is_what_the_distance_says_and_leaves_the_classes_a
     shown = distance(WIDTH, 3, directions=4)
     score = UnknownScore.of(shown)
     assert score is not None
-    features = shown.mean_KD[0] + DICE.normal(size=(20, WIDTH))
+    features = shown.mean_KD[0] + DICE.normal(size=(20, WIDTH)) / 5
     odds = 20 * (shown(features) / shown.threshold - 1)
     assert np.allclose(score(features), np.clip(odds, -30, 30), atol=1e-6)
     bare, whole = Graft.of(head(WIDTH, 3), 1.0), Graft.of(head(WIDTH, 3), 1.0, score)
