@@ -1,7 +1,7 @@
 """How far a photo is from everything shown: the Mahalanobis distance to the nearest class.
 
-Features are divided by their length: of pictures of other things, 1 to 5 % are within the distance of
-95 % of photos like those shown (ten or twenty photos of each of two classes), and 56 to 67 % without.
+Features are divided by their length: of pictures of other things, 1 to 5 % are within the distance
+of 95 % of photos like those shown (ten or twenty of each of two classes), and 56 to 67 % without.
 The covariance is shared by the classes and shrunk towards one variance for all directions. So its
 inverse is that of one variance, less a few directions: as many as there are photos, at most.
 """
@@ -59,7 +59,8 @@ def of_length_one(features_ND: Features) -> Numbers:
     """Return features divided by their length, float64 [N, D]; zeros stay zeros."""
     x_ND = np.asarray(features_ND, np.float64)
     lengths_N1 = np.sqrt(np.einsum("nd,nd->n", x_ND, x_ND))[:, np.newaxis]
-    return x_ND / np.maximum(lengths_N1, LEAST_LENGTH)
+    unit_ND: Numbers = x_ND / np.maximum(lengths_N1, LEAST_LENGTH)
+    return unit_ND
 
 
 def fit_distance(

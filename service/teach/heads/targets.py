@@ -46,14 +46,16 @@ class Targets:
         return cls(present & known, known, "sigmoid")
 
     @property
-    def labels_N(self) -> NDArray[np.int64]:
+    def labels_N(self) -> NDArray[np.int64]:  # noqa: N802 - the name has its axis
         """The label of each photo, int64 [N]; of softmax targets only."""
-        return np.argmax(self.present_NK, axis=1)
+        labels: NDArray[np.int64] = np.argmax(self.present_NK, axis=1)
+        return labels
 
     @property
-    def counts_K(self) -> NDArray[np.int64]:
+    def counts_K(self) -> NDArray[np.int64]:  # noqa: N802 - the name has its axis
         """The number of photos with each label."""
-        return np.count_nonzero(self.present_NK, axis=0)
+        counts: NDArray[np.int64] = np.count_nonzero(self.present_NK, axis=0)
+        return counts
 
     def at(self, photos: NDArray[np.integer] | NDArray[np.bool_]) -> Targets:
         """Select some of the photos."""

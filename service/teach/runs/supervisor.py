@@ -16,7 +16,7 @@ from typing import Protocol
 from observability.logs.logging import get_logger
 from observability.metrics.run_metrics import RunMetrics
 from schemas.errors import NotReady
-from schemas.teach.run import RunBase, RunFailure, RunState
+from schemas.teach.run import RunBase, RunFailure, RunState, SkippedPhoto
 from service.core.repository.repository import Repository
 from service.teach.datasets.records import StoredPhoto
 from service.teach.datasets.store.datasets import DatasetStore
@@ -264,20 +264,24 @@ class RunSupervisor:
 
 def heard(run: StoredRun, message: Message) -> StoredRun:
     """Return the run as a message changes it; the same object if it does not."""
-    if message.said is Said.STATE and message.state is not None:
-        progress = run.progress.advanced(message.state)
-        return run if progress is run.progress else replace(run, progress=progress)
-    if message.said is Said.PROGRESS:
-        return replace(run, photos_done=message.done, photos_total=message.total)
-    if message.said is Said.SKIPPED and message.skipped is not None:
-        return replace(run, skipped=(*run.skipped, message.skipped))
-    if message.said is Said.TENSOR:
-        return replace(run, base=run.base.model_copy(update={"tensor": message.tensor}))
-    if message.said is Said.RANKED:
-        return replace(run, useful=message.ranked)
-    if message.said is Said.VERDICT:
-        return replace(run, verdict=message.verdict)
-    return run
+    match message:
+        case Message(said=Said.STATE, state=RunState() as state):
+            progress = run.progress.advanced(state)
+            changed = run if progress is run.progress else replace(run, progress=progress)
+        case Message(said=Said.PROGRESS):
+            changed = replace(run, photos_done=message.done, photos_total=message.total)
+        case Message(said=Said.SKIPPED, skipped=SkippedPhoto() as skipped):
+            changed = replace(run, skipped=(*run.skipped, skipped))
+        case Message(said=Said.TENSOR):
+            base = run.base.model_copy(update={"tensor": message.tensor})
+            changed = replace(run, base=base)
+        case Message(said=Said.RANKED):
+            changed = replace(run, useful=message.ranked)
+        case Message(said=Said.VERDICT):
+            changed = replace(run, verdict=message.verdict)
+        case _:
+            changed = run
+    return changed
 
 
 def _make_empty(folders: Folders, run: str) -> None:

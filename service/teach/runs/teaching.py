@@ -137,7 +137,9 @@ class Teacher:
             return ()
         features_ND = np.stack([features_D for _, features_D in known])
         logits_NK = fitted.head.logits(features_ND)
-        order = most_useful(features_ND, logits_NK, np.zeros(len(known), np.bool_), MOST_RANKED)
+        is_labelled_N = np.zeros(len(known), np.bool_)
+        kind = fitted.head.kind
+        order = most_useful(features_ND, logits_NK, is_labelled_N, MOST_RANKED, kind=kind)
         return tuple(known[place][0] for place in order)
 
 
