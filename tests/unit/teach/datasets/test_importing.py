@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from auth.store.database import Database
-from schemas.errors import Conflict, NotFound
+from schemas.errors import Conflict, NotFound, Overloaded
 from schemas.teach.dataset import DatasetKind
 from service.teach.datasets.store import files as photo_files
 from service.teach.datasets.store.files import DiskFull, PhotoFiles
@@ -148,7 +148,9 @@ async def test_tasks_label_photos_that_are_there(kit: Kit) -> None:
         {"data": {"image": "gone.png", "digest": digest}, "annotations": [{"result": result}]}
         for digest in (added.digest, "0" * 64)
     ]
-    report = await kit.datasets.import_tasks(NAME, json.dumps(tasks).encode(), by="ben")
+    report = await kit.datasets.archives.tasks(
+        NAME, json.dumps(tasks).encode(), by="ben", replaces_labels=False
+    )
     assert (report.labelled, report.refused, report.duplicates) == (1, 1, 1)
     (stored,) = await kit.datasets.photos.all(NAME)
     assert (stored.labels, stored.labelled_by) == (("a",), "ben")
@@ -207,3 +209,11 @@ def test_a_small_disk_is_full(small_disk: Path) -> None:
         photos.write(images)
     left = [path for path in small_disk.rglob("*") if path.is_file()]
     assert all(path.stat().st_size == 10_000 for path in left)
+
+
+async def test_archives_take_turns(kit: Kit) -> None:
+    archives = kit.datasets.archives
+    with archives.turn(), archives.turn(), pytest.raises(Overloaded), archives.turn():
+        pass
+    with archives.turn():
+        pass
