@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.teach.labelled import Labelled
 from service.teach.heads.fitting import FitOptions, Fitted, Targets, fit
 from service.teach.verdict.held_out import softmax
+from service.teach.verdict.refitting import Refitting
 from service.teach.verdict.verdict import judge
 
 SIZES = (20, 40, 80, 120, 200)
@@ -87,10 +88,8 @@ def _draw(
     right_N, scores_N = _answers(fitted, data, others)
     gain = gains = None
     if verdict.forecast is not None and len(others) > 2 * size:
-        twice, _ = _fitted(data, order[: 2 * size], options)
-        rest = others[size:]
         gains = verdict.forecast.gain_low, verdict.forecast.gain_high
-        gain = float(_answers(twice, data, rest)[0].mean() - right_N[size:].mean())
+        gain = _gain(data, order, size)
     threshold = verdict.calibration.threshold
     answered_N = scores_N >= (2 if threshold is None else threshold)
     return Draw(
