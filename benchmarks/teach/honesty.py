@@ -109,6 +109,15 @@ def _fitted(data: Labelled, rows: NDArray[np.int_], options: FitOptions) -> tupl
     return fit(data.features_NVD[rows], targets, np.arange(len(rows)), options=options), targets
 
 
+def _gain(data: Labelled, order: NDArray[np.int_], size: int) -> float:
+    """Return what twice the photos bring to the ridge of the learning curve, on all others."""
+    targets = Targets.of_labels(data.labels_N[order], len(data.classes))
+    refitting = Refitting(data.features_NVD[order, 0], targets)
+    judged = np.arange(2 * size, len(order))
+    once, twice = (refitting(np.arange(count), judged).mean() for count in (size, 2 * size))
+    return float(twice - once)
+
+
 def _answers(
     fitted: Fitted, data: Labelled, rows: NDArray[np.int_]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
