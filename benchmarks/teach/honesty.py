@@ -60,7 +60,7 @@ def measure(data: Labelled, resamples: int, options: FitOptions) -> list[dict[st
                 drawn = "evenly" if is_even else "at random"
                 row = {"classes": name, "labels": size, "drawn": drawn, **_summary(draws)}
                 print(row)
-                rows.append(row)
+                rows.append({**row, "draws": [asdict(draw) for draw in draws]})
     return rows
 
 
@@ -152,7 +152,6 @@ def _summary(draws: list[Draw]) -> dict[str, object]:
         "promised": len(promised) / len(draws),
         "coverage": _mean([draw.coverage for draw in promised]),
         "precision": _mean([draw.precision for draw in promised]),
-        "draws": [asdict(draw) for draw in draws],
     }
 
 
