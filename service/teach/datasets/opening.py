@@ -9,6 +9,7 @@ from observability.logs.audit import Audit
 from observability.metrics.metrics import Metrics
 from service.core.engine.pool import WorkerPool
 from service.settings import Settings
+from service.teach.choosing.perceptual_hash import difference_hash
 from service.teach.datasets.administration import DatasetAdministration, PhotoAdministration
 from service.teach.datasets.directory import PhotoDirectory
 from service.teach.datasets.exporting.exporter import Exporter
@@ -55,7 +56,7 @@ def build_datasets(
     store, photos = DatasetStore(database), PhotoStore(database)
     files = PhotoFiles(settings.data_dir, keep_free_bytes=given.keep_free_bytes)
     writer = PhotoWriter(photos, files)
-    inspector = PhotoInspector(pool, limits.of_images)
+    inspector = PhotoInspector(pool, limits.of_images, difference_hash)
     administration = DatasetAdministration(store, writer, audit, metrics.teach, given)
     reader = PartReader(inspector, max_photo_bytes=limits.max_body_bytes)
     importer = Importer(store, photos, writer, reader, audit, metrics.teach)
