@@ -1,1 +1,1 @@
-"""Datasets, runs and verdicts of teaching."""
+"""Datasets, verdicts and runs of teaching."""
