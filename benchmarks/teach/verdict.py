@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks import results
+from benchmarks.support import results
 from benchmarks.teach import flips, honesty, plots, saving
 from benchmarks.teach.labelled import load
 from service.teach.heads.fitting import FitOptions

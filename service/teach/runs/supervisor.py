@@ -85,6 +85,7 @@ class RunSupervisor:
         self._nudged = asyncio.Event()
         self._current: str | None = None
         self._is_leading = False
+        self._has_run = False
         self._ahead: deque[tuple[str, str]] = deque(maxlen=MOST_AHEAD)
         self._log = get_logger("teach")
 
@@ -125,8 +126,17 @@ class RunSupervisor:
             await self._process.stop()
 
     async def _work(self) -> bool:
-        """Do one thing; return whether there was any."""
+        """Do one thing; return whether there was any.
+
+        Runs go first, but one that follows another at once waits for a few photos: else runs in a
+        row would always find the same photos without features.
+        """
+        if self._ahead and self._has_run:
+            self._has_run = False
+            await self._compute_ahead()
+            return True
         for run in await self._runs.unfinished():
+            self._has_run = True
             if run.state is RunState.QUEUED:
                 await self._do(run)
             else:  # by a process that died, or the store did not answer

@@ -9,14 +9,13 @@ import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 import pytest
 
 from service.modeltools.sources.built_in import BUNDLED_MODELS
-from tests.integration.teach.test_runs import add_photos, classify
+from tests.integration.teach.test_runs import add_photos, classify, finished
 from tests.support.servers.server import LiveServer, serve
 from tests.support.teach.drawn import drawn
 from tests.support.waiting import wait_until
@@ -62,17 +61,6 @@ def kill_at(
     except httpx.HTTPError:  # the server is gone
         pass
     return seen
-
-
-def finished(caller: httpx.Client, place: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-
-    def is_finished() -> bool:
-        found.update(caller.get(place).raise_for_status().json())
-        return found["state"] in {"done", "failed", "cancelled"}
-
-    assert wait_until(is_finished, pause=0.1)
-    return found
 
 
 def are_gone(processes: list[psutil.Process]) -> bool:

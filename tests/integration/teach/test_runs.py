@@ -13,6 +13,7 @@ import pytest
 from service.modeltools.sources.built_in import BUNDLED_MODELS
 from tests.support.servers.server import LiveServer, serve
 from tests.support.teach.drawn import CLASSES, drawn
+from tests.support.waiting import wait_until
 
 SCOPES = "teach classify models:read models:write"
 BASE = {"base": "everyday"}
@@ -68,6 +69,17 @@ def run(caller: httpx.Client, dataset: str, **options: Any) -> dict[str, Any]:
     return found
 
 
+def finished(caller: httpx.Client, place: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+
+    def is_finished() -> bool:
+        found.update(caller.get(place).raise_for_status().json())
+        return found["state"] in {"done", "failed", "cancelled"}
+
+    assert wait_until(is_finished, pause=0.1)
+    return found
+
+
 def classify(caller: httpx.Client, model: str, image: bytes, **query: str) -> dict[str, Any]:
     answer = caller.post(
         "/v1/classify",
@@ -114,6 +126,30 @@ def test_a_promoted_version_is_the_default(caller: httpx.Client, shapes: str) ->
     done = run(caller, shapes, model="shapes", promote=True)
     models = {one["name"]: one for one in caller.get("/v1/models").json()["models"]}
     assert models["shapes"]["version"] == done["version"]
+
+
+def test_photos_are_ordered_by_the_last_run(caller: httpx.Client, shapes: str) -> None:
+    unlabelled = [
+        caller.post(
+            f"{shapes}/photos", content=drawn(label, 200), headers={"content-type": "image/png"}
+        ).json()["id"]
+        for label in CLASSES
+    ]
+    found: list[str] = []
+
+    def are_ranked() -> bool:
+        """Their features are computed in the background, and a run ranks what is there."""
+        run(caller, shapes, model="ordered")
+        page = caller.get(f"{shapes}/photos", params={"order": "useful", "labelled": "false"})
+        found[:] = [one["id"] for one in page.raise_for_status().json()["photos"]]
+        return sorted(found) == sorted(unlabelled)
+
+    assert wait_until(are_ranked)
+    suspects = caller.get(f"{shapes}/photos", params={"order": "suspect"}).raise_for_status()
+    newest = caller.get(f"{shapes}/runs").json()["runs"][0]["id"]
+    verdict = caller.get(f"{shapes}/runs/{newest}").json()["verdict"]
+    listed = [one["photo"] for one in verdict["suspects"]]
+    assert [one["id"] for one in suspects.json()["photos"]] == listed
 
 
 def test_promotion_needs_the_scope_of_changing_models(server: LiveServer, shapes: str) -> None:
