@@ -62,7 +62,8 @@ class _Bases:
         until, found = self._found.get(dataset, (0.0, None))
         if now >= until:
             found = await self._find(dataset)
-            self._found = {dataset: (now + BASE_SECONDS, found)}
+            if found is not None:
+                self._found = {dataset: (now + BASE_SECONDS, found)}
         return found
 
     async def _find(self, dataset: str) -> tuple[RunBase, str | None] | None:

@@ -86,6 +86,7 @@ class RunSupervisor:
         self._current: str | None = None
         self._is_leading = False
         self._has_run = False
+        self._warm_base, self._warm = "", set[str]()
         self._ahead: deque[tuple[str, str]] = deque(maxlen=MOST_AHEAD)
         self._log = get_logger("teach")
 
@@ -189,6 +190,8 @@ class RunSupervisor:
         job = make_job(run, dataset, photos, foreign, self._path_of, self._folders)
         await in_thread(partial(_make_empty, self._folders, run.id))
         noted = 0.0
+        # The next run ranks those that have features by then.
+        self.warm(run.dataset, [photo.digest for photo in photos if photo.labels is None])
         async with aclosing(self._process.do(job)) as messages:
             async for message in messages:
                 changed = heard(run, message)
@@ -209,12 +212,18 @@ class RunSupervisor:
 
     async def _compute_ahead(self) -> None:
         dataset = self._ahead[0][0]
+        found = await self._base_of(dataset)
+        base = "" if found is None else f"{found[0].sha256} {found[1] or ''}"
+        if base != self._warm_base or len(self._warm) >= MOST_AHEAD:
+            self._warm_base, self._warm = base, set()
         digests: list[str] = []
         while self._ahead and self._ahead[0][0] == dataset and len(digests) < AHEAD:
-            digests.append(self._ahead.popleft()[1])
-        found = await self._base_of(dataset)
-        if found is None:
+            digest = self._ahead.popleft()[1]
+            if digest not in self._warm:
+                digests.append(digest)
+        if found is None or not digests:
             return
+        self._warm.update(digests)
         job = warm_job(*found, digests, self._files, self._folders)
         try:
             async with aclosing(self._process.do(job)) as messages:
