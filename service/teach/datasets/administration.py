@@ -217,6 +217,7 @@ class PhotoAdministration:
                 if labels is not None:
                     self._metrics.labels.inc()
                 return shown_photo(added[0] if added else missing_photo()), True
+            await self._writer.restore({digest: image})
         self._metrics.count_photos(options.source, "duplicate", 1)
         if labels is None or existing.labels == labels:
             return shown_photo(existing), False

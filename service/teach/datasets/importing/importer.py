@@ -117,6 +117,8 @@ class Importer:
         """Add new photos, label those without a label, and report contradictions."""
         there = await self._photos.by_digest(dataset, {one.file.digest for one in files})
         new = _new_photos(files, there)
+        images = {one.file.digest: one.file.image for one in files if one.file.digest in there}
+        await self._writer.restore({digest: image for digest, image in images.items() if image})
         for photo in (
             await self._add(dataset, list(new.values()), tally, author.name) if new else ()
         ):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from schemas.errors import InvalidRequest
+from schemas.errors import CallerError, InvalidRequest
 from service.teach.datasets.importing.archive import ZipContainer
 from service.teach.datasets.importing.containers import FolderContainer
 from service.teach.datasets.importing.csv_list import NAME, from_csv
@@ -96,7 +96,7 @@ def list_container(container: Container) -> Listing:
         if PurePosixPath(name).name.casefold() == NAME:
             return _csv(container, name, root, refused)
     for name in lists:
-        if name.casefold().endswith(".json") and is_tasks(container.read(name, MAX_LIST_BYTES)):
+        if name.casefold().endswith(".json") and _has_tasks(container, name):
             return _tasks(container, name, names, refused)
     return Listing("folders", (*from_folders(names), *refused))
 
@@ -130,6 +130,13 @@ class _Empty:
         """Raise ``InvalidRequest``."""
         del name, limit
         raise InvalidRequest
+
+
+def _has_tasks(container: Container, name: str) -> bool:
+    try:
+        return is_tasks(container.read(name, MAX_LIST_BYTES))
+    except CallerError:  # some other JSON, which is reported like any file that is no photo
+        return False
 
 
 def _csv(

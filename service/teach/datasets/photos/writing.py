@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -121,6 +121,15 @@ class PhotoWriter:
         for hook in self._on_added:
             await hook(dataset, list(found))
         return [found[one.inspected.digest] for one in new if one.inspected.digest in found]
+
+    async def restore(self, images: Mapping[str, bytes]) -> None:
+        """Write files, by digest, of photos that have rows, if they are missing.
+
+        Raises:
+            DiskFull: not all of them are written.
+        """
+        async with self._files.adding():
+            await in_thread(partial(self._files.write, images))
 
     async def remove(self, dataset: str, photo_id: str) -> None:
         """Remove a photo: its row, its file unless another dataset has it, and what follows.

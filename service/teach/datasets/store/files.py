@@ -26,6 +26,8 @@ FOLDER = Path("teach") / "photos"
 """In the data folder."""
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _PREFIX_CHARS = 2
+_AGAIN_SECONDS = 0.01
+"""Between two looks whether another holder of the lock is done."""
 _PART = ".part-"
 """Begin of the name of a file that is being written."""
 Result = TypeVar("Result")
@@ -52,6 +54,7 @@ class PhotoFiles:
     def __init__(self, data_dir: Path, *, keep_free_bytes: int = 0) -> None:
         """``keep_free_bytes``: of the disk; photos are refused that would take them."""
         self._folder, self._keep_free = data_dir / FOLDER, keep_free_bytes
+        self._turnstile = asyncio.Lock()
 
     @property
     def is_empty(self) -> bool:
@@ -157,27 +160,27 @@ class PhotoFiles:
 
     @asynccontextmanager
     async def _locked(self, kind: int) -> AsyncIterator[None]:
-        """Hold a lock of the folder; it is released when the process dies."""
-        descriptor = await asyncio.to_thread(self._lock, kind)
+        """Hold a lock of the folder; it is released when the process dies.
+
+        No thread waits for it: the holder needs threads for its files.
+        """
+        descriptor = self._open_folder()
         try:
+            async with self._turnstile:  # in order: a removal is not passed by later additions
+                while not _has_locked(descriptor, kind):  # noqa: ASYNC110 - no event of others
+                    await asyncio.sleep(_AGAIN_SECONDS)
             yield
         finally:
             os.close(descriptor)
 
-    def _lock(self, kind: int) -> int:
+    def _open_folder(self) -> int:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             if error.errno in DISK_FULL:
                 raise DiskFull from error
             raise
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(descriptor, kind)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
 
 
 async def in_thread(work: Callable[[], Result]) -> Result:
@@ -189,6 +192,14 @@ async def in_thread(work: Callable[[], Result]) -> Result:
         with suppress(Exception):
             await task
         raise
+
+
+def _has_locked(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _write(file: Path, image: bytes) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from service.teach.datasets.store.files import digest_of
 from tests.support.auth.identity_kit import Log
 from tests.support.repository import ROOT
 from tests.support.teach.kit import ANNA, NAME, Kit, open_kit, photo, write_tree
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -67,9 +69,10 @@ async def test_a_photo_without_its_file_is_reported(kit: Kit) -> None:
     kit.datasets.files.path(added.digest).unlink()
     with pytest.raises(NotFound, match="missing"):
         await kit.datasets.directory.image(NAME, added.id, None)
-    # The same photo sent again does not bring a second row.
+    # The same photo sent again brings the file, and no second row.
     await kit.add_photo(1)
     assert len(await kit.labels()) == 1
+    assert (await kit.datasets.directory.image(NAME, added.id, None))[0] == photo(1)
 
 
 async def test_removals_and_additions_of_one_photo_never_lose_its_file(kit: Kit) -> None:
@@ -88,6 +91,32 @@ async def test_removals_and_additions_of_one_photo_never_lose_its_file(kit: Kit)
             (left,) = await kit.datasets.photos.all(name)
             await kit.datasets.photo_administration.remove(name, left.id, by=ANNA)
         assert kit.files() == []
+
+
+async def test_additions_and_removals_do_not_wait_for_each_others_threads(kit: Kit) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    await kit.add_dataset()
+    remove = kit.datasets.photo_administration.remove
+
+    async def add_and_remove(number: int) -> None:
+        added = await kit.add_photo(number)
+        await remove(NAME, added.id, by=ANNA)
+
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(*(add_and_remove(number) for number in range(20)))
+    assert kit.files() == []
+
+
+async def test_a_caller_that_leaves_releases_the_lock(kit: Kit) -> None:
+    files = kit.datasets.files
+    async with files.removing():
+        waiting = asyncio.create_task(kit.datasets.writer.restore({"0" * 64: b"x"}))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert waiting.cancelled()
+    async with asyncio.timeout(PATIENCE), files.removing():
+        pass
 
 
 async def test_a_failed_transaction_leaves_no_file(
