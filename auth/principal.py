@@ -16,6 +16,7 @@ class Scope(StrEnum):
     SENSORS = "sensors"
     INGEST = "ingest"
     PREPROCESS = "preprocess"
+    TEACH = "teach"
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
     JOBS = "jobs"

@@ -160,6 +160,7 @@ SCOPES = (
     "preprocess",
     "sensors",
     "stream",
+    "teach",
 )
 """Scopes that are offered."""
 # Names reserved for later versions are taken too, but not shown.

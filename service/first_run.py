@@ -32,6 +32,7 @@ PAGE_SCOPES = frozenset(
         Scope.CAMERAS,
         Scope.SENSORS,
         Scope.PREPROCESS,
+        Scope.TEACH,
     }
 )
 """Scopes of the web page's sessions, as in ``web/calls/api.js``."""

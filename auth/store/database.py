@@ -43,7 +43,7 @@ from schemas.errors import NotReady
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration: knowing it saves importing Alembic at every start."""
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 PARAMETERS: dict[str, set[str]] = {

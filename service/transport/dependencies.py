@@ -42,6 +42,7 @@ SCOPE_DESCRIPTIONS = {
     Scope.SENSORS: "see and manage sensors",
     Scope.INGEST: "send the samples of sensors",
     Scope.PREPROCESS: "prepare images, numbers and text",
+    Scope.TEACH: "label photos and teach models",
     Scope.MODELS_READ: "see the models",
     Scope.MODELS_WRITE: "load and remove models",
     Scope.METRICS: "read the metrics",

@@ -2,7 +2,7 @@
 // works where a reverse proxy serves Potoo under a path.
 
 const SCOPE = "classify"; // what an account needs for the page
-const OPTIONAL_SCOPE = "models:read stream cameras sensors preprocess"; // granted as far as the account has them
+const OPTIONAL_SCOPE = "models:read stream cameras sensors preprocess teach"; // granted as far as the account has them
 const NETWORK = 0; // status of a request without a response
 const TEMPORARY = new Set([NETWORK, 408, 429, 502, 503, 504]);
 const seconds = new Intl.NumberFormat("en", { style: "unit", unit: "second", unitDisplay: "long" });

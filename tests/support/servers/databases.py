@@ -26,6 +26,7 @@ from sqlalchemy import make_url
 from auth.store.database import database_url, open_database
 from service.cameras.store.tables import CameraRow
 from service.coordination.tables import LeaseRow
+from service.teach.datasets.tables import PhotoRow
 
 START_SECONDS = 60
 LOWEST_PORT = 10000
@@ -128,7 +129,8 @@ def migrated(url: str) -> None:
 
 def emptied(url: str) -> None:
     """Delete all rows on PostgreSQL, which is faster than a new database."""
-    names = ", ".join(CameraRow.metadata.tables | LeaseRow.metadata.tables)
+    tables = CameraRow.metadata.tables | LeaseRow.metadata.tables | PhotoRow.metadata.tables
+    names = ", ".join(tables)
     try:
         asyncio.run(_execute(url, f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
     except asyncpg.UndefinedTableError:  # a test removed the tables

@@ -27,6 +27,8 @@ from auth.store.database import HEAD, Database, reason
 from auth.store.tables import Table
 from schemas.errors import NotReady
 from service.cameras.store.tables import CameraRow
+from service.sensors.store.tables import SensorRow
+from service.teach.datasets.tables import PhotoRow
 from tests.support.auth.identity_kit import HASH, PHONE, SECRET, Clock, open_kit, opened
 from tests.support.repository import ROOT
 
@@ -99,6 +101,7 @@ async def test_migrations_of_an_empty_database_create_the_declared_tables(
     expected = {"accounts", "alembic_version", "revocations", "sessions", "sign_ins"}
     expected |= {"cameras", "camera_reports", "camera_events", "leases", "output_cursors"}
     expected |= {"sensors", "sensor_reports", "sensor_epochs", "sensor_results", "sensor_events"}
+    expected |= {"datasets", "photos", "teach_runs"}
     assert set(await tables(database_url)) == expected
 
 
@@ -115,7 +118,8 @@ async def test_accounts_of_the_first_release_are_migrated(database_url: str, clo
         assert await differences(kit.database) == []
         await kit.sessions.open("anna", "anna", anna.scopes, PHONE)
         async with kit.database.read() as session:
-            assert list(await session.scalars(sa.select(CameraRow))) == []
+            for row in (CameraRow, SensorRow, PhotoRow):
+                assert list(await session.scalars(sa.select(row))) == []
     assert "accounts_0001" not in await tables(database_url)
 
 

@@ -1,0 +1,1 @@
+"""Datasets, verdicts and runs of teaching."""

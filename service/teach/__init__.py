@@ -1,0 +1,1 @@
+"""Teaching: datasets of labelled photos, and models made from them."""

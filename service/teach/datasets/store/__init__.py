@@ -1,0 +1,1 @@
+"""Rows of datasets and photos, and the files of the photos."""

@@ -1,0 +1,240 @@
+"""Photos of datasets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Select, delete, func, select, update
+
+from auth.store.database import Database
+from schemas.teach.dataset import PhotoSource, ServedAnswer
+from service.teach.datasets.records import StoredPhoto
+from service.teach.datasets.store.labels import labels_json, labels_of
+from service.teach.datasets.tables import DatasetRow, PhotoRow
+
+PAGE = 1000
+"""Rows read or written at a time: a statement has a limited number of parameters."""
+_DIGESTS_AT_A_TIME = 500
+
+
+class NoDataset(Exception):
+    """There is no dataset with this name."""
+
+
+class DatasetFull(Exception):
+    """The photos would exceed the quota of the dataset. ``args``: why, for the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFilter:
+    """Which photos of a dataset. ``label``: one that they have; ``is_labelled``: None for both."""
+
+    label: str | None = None
+    is_labelled: bool | None = None
+
+
+class PhotoStore:
+    """Photos of datasets. Every method raises ``NotReady`` if the database does not answer."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
+        """``clock``: seconds since the epoch."""
+        self._database, self._clock = database, clock
+
+    async def add(self, dataset: str, photos: Sequence[StoredPhoto]) -> None:
+        """Add photos that the dataset does not have: all of them, or none.
+
+        A photo whose digest another writer added meanwhile is left out; ``by_digest`` has it then.
+
+        Raises:
+            NoDataset: there is no such dataset.
+            DatasetFull: there would be more photos or bytes than the dataset may have.
+        """
+        async with self._database.write() as session:
+            # Other writers of the dataset wait for this row, so that the sums below hold.
+            query = select(DatasetRow).where(DatasetRow.name == dataset).with_for_update()
+            row = await session.scalar(query)
+            if row is None:
+                raise NoDataset
+            for photo in photos:
+                insert = self._database.insert(PhotoRow).values(**_values(photo))
+                await session.execute(
+                    insert.on_conflict_do_nothing(index_elements=["dataset", "digest"])
+                )
+            of_dataset = select(func.count(), func.coalesce(func.sum(PhotoRow.bytes), 0))
+            found = await session.execute(of_dataset.where(PhotoRow.dataset == dataset))
+            count, size = found.one()
+            if count > row.max_photos:
+                message = f"The dataset may have {row.max_photos} photos, and would have more."
+                raise DatasetFull(message)
+            if int(size) > row.max_bytes:
+                message = f"The dataset may have {row.max_bytes} bytes, and would have more."
+                raise DatasetFull(message)
+
+    async def get(self, dataset: str, photo_id: str) -> StoredPhoto | None:
+        """Return a photo of a dataset, or None."""
+        async with self._database.read() as session:
+            row = await session.get(PhotoRow, photo_id)
+            return _stored(row) if row and row.dataset == dataset else None
+
+    async def by_digest(self, dataset: str, digests: Collection[str]) -> dict[str, StoredPhoto]:
+        """Return those photos of a dataset that have one of the digests, by digest."""
+        found: dict[str, StoredPhoto] = {}
+        wanted = list(digests)
+        async with self._database.read() as session:
+            for start in range(0, len(wanted), _DIGESTS_AT_A_TIME):
+                some = wanted[start : start + _DIGESTS_AT_A_TIME]
+                query = select(PhotoRow).where(
+                    PhotoRow.dataset == dataset, PhotoRow.digest.in_(some)
+                )
+                found |= {row.digest: _stored(row) for row in await session.scalars(query)}
+        return found
+
+    async def page(
+        self, dataset: str, which: PhotoFilter, *, limit: int, after: str | None
+    ) -> list[StoredPhoto]:
+        """Return photos, the newest first; ``after``: those older than this id."""
+        query = select(PhotoRow).where(*_conditions(dataset, which))
+        if after is not None:
+            query = query.where(PhotoRow.id < after)
+        return await self._read(query.order_by(PhotoRow.id.desc()).limit(limit))
+
+    async def count(self, dataset: str, which: PhotoFilter) -> int:
+        """Return how many photos the filter leaves."""
+        query = select(func.count()).select_from(PhotoRow).where(*_conditions(dataset, which))
+        async with self._database.read() as session:
+            return await session.scalar(query) or 0
+
+    async def all(self, dataset: str) -> list[StoredPhoto]:
+        """Return all photos of a dataset, in the order of adding."""
+        return [photo async for photo in self.each(dataset)]
+
+    async def each(self, dataset: str) -> AsyncIterator[StoredPhoto]:
+        """Yield all photos of a dataset in the order of adding, read in parts."""
+        last = ""
+        while True:
+            query = (
+                select(PhotoRow)
+                .where(PhotoRow.dataset == dataset, PhotoRow.id > last)
+                .order_by(PhotoRow.id)
+                .limit(PAGE)
+            )
+            part = await self._read(query)
+            for photo in part:
+                yield photo
+            if len(part) < PAGE:
+                return
+            last = part[-1].id
+
+    async def set_labels(
+        self, dataset: str, photo_ids: Iterable[str], labels: Collection[str] | None, *, by: str
+    ) -> int:
+        """Label photos; return how many there are. ``labels``: None removes the label."""
+        return await self._update(
+            dataset,
+            photo_ids,
+            label=labels_json(labels),
+            labelled=None if labels is None else self._clock(),
+            labelled_by=None if labels is None else by,
+        )
+
+    async def set_group(self, dataset: str, photo_ids: Iterable[str], group: str | None) -> int:
+        """Change the group of photos; return how many there are."""
+        return await self._update(dataset, photo_ids, grp=group)
+
+    async def remove(self, dataset: str, photo_id: str) -> str | None:
+        """Remove the row of a photo; return its digest, None if there is no such photo."""
+        query = delete(PhotoRow).where(PhotoRow.dataset == dataset, PhotoRow.id == photo_id)
+        async with self._database.write() as session:
+            return await session.scalar(query.returning(PhotoRow.digest))
+
+    async def referred(self, digests: Collection[str]) -> set[str]:
+        """Return those of the digests that photos of any dataset have."""
+        wanted, found = list(digests), set[str]()
+        async with self._database.read() as session:
+            for start in range(0, len(wanted), _DIGESTS_AT_A_TIME):
+                some = wanted[start : start + _DIGESTS_AT_A_TIME]
+                query = select(PhotoRow.digest).where(PhotoRow.digest.in_(some))
+                found.update(await session.scalars(query))
+        return found
+
+    async def digests(self, prefix: str) -> set[str]:
+        """Return the digests of all datasets that begin so."""
+        query = select(PhotoRow.digest).where(
+            PhotoRow.digest >= prefix, PhotoRow.digest < f"{prefix}g"
+        )
+        async with self._database.read() as session:
+            return set(await session.scalars(query.distinct()))
+
+    async def _read(self, query: Select[PhotoRow]) -> list[StoredPhoto]:
+        async with self._database.read() as session:
+            return [_stored(row) for row in await session.scalars(query)]
+
+    async def _update(self, dataset: str, photo_ids: Iterable[str], **values: object) -> int:
+        wanted, changed = list(photo_ids), 0
+        async with self._database.write() as session:
+            for start in range(0, len(wanted), _DIGESTS_AT_A_TIME):
+                some = wanted[start : start + _DIGESTS_AT_A_TIME]
+                query = (
+                    update(PhotoRow)
+                    .where(PhotoRow.dataset == dataset, PhotoRow.id.in_(some))
+                    .values(**values)
+                    .returning(PhotoRow.id)
+                )
+                changed += len((await session.execute(query)).all())
+        return changed
+
+
+def _conditions(dataset: str, which: PhotoFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [PhotoRow.dataset == dataset]
+    if which.is_labelled is not None:
+        has_label = PhotoRow.label.is_not(None)
+        conditions.append(has_label if which.is_labelled else PhotoRow.label.is_(None))
+    if which.label is not None:
+        # One name as JSON has it, with its quotes: never a part of another name.
+        name = (labels_json([which.label]) or "")[1:-1]
+        conditions.append(PhotoRow.label.contains(name, autoescape=True))
+    return conditions
+
+
+def _values(photo: StoredPhoto) -> dict[str, object]:
+    return {
+        "id": photo.id,
+        "dataset": photo.dataset,
+        "digest": photo.digest,
+        "hash64": None if photo.hash64 is None else f"{photo.hash64:016x}",
+        "width": photo.width,
+        "height": photo.height,
+        "bytes": photo.bytes,
+        "added": photo.added,
+        "added_by": photo.added_by,
+        "source": photo.source.value,
+        "captured": photo.captured,
+        "grp": photo.group,
+        "label": labels_json(photo.labels),
+        "labelled_by": photo.labelled_by,
+        "labelled": photo.labelled,
+        "answer": None if photo.answer is None else photo.answer.model_dump_json(),
+    }
+
+
+def _stored(row: PhotoRow) -> StoredPhoto:
+    return StoredPhoto(
+        id=row.id,
+        dataset=row.dataset,
+        digest=row.digest,
+        hash64=None if row.hash64 is None else int(row.hash64, 16),
+        width=row.width,
+        height=row.height,
+        bytes=row.bytes,
+        added=row.added,
+        added_by=row.added_by,
+        source=PhotoSource(row.source),
+        captured=row.captured,
+        group=row.grp,
+        labels=labels_of(row.label),
+        labelled_by=row.labelled_by,
+        labelled=row.labelled,
+        answer=None if row.answer is None else ServedAnswer.model_validate_json(row.answer),
+    )
