@@ -1,0 +1,1 @@
+"""Choosing photos: the next most useful to label, and near-duplicates. Pure."""
