@@ -18,7 +18,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from schemas.auth import JsonWebKey, JsonWebKeySet
+from schemas.http.auth import JsonWebKey, JsonWebKeySet
 from schemas.operator_error import OperatorError
 
 Algorithm = Literal["ES256", "RS256", "HS256"]

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import load, photo, results, subject
+from benchmarks.support import load, photo, results, subject
 from service.modeltools.sources.built_in import put
 
 MODELS = ("imagenet", "imagenet-int8", "everyday")

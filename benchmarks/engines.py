@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import models, results
-from benchmarks.subject import ROOT
+from benchmarks.support import models, results
+from benchmarks.support.subject import ROOT
 from schemas.models import MANIFEST_FILE, MODEL_FILE
 from service.core.engine.engine import Engine
 from service.core.engine.providers import Precision, Provider, ProviderMissing, installed

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 
 import httpx
 
-from benchmarks import photo, results, subject
+from benchmarks.support import photo, results, subject
 
 SIDES = (4000, 2000, 1000, 640, 448, 320, 224, 128)
 """Pixels of the longer side; the first is the original."""

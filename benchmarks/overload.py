@@ -14,7 +14,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from benchmarks import models, photo, results, subject
+from benchmarks.support import models, photo, results, subject
 from service.calibrate.load import Load, Target, closed_loop, open_loop, percentile
 
 mpl.use("Agg")

@@ -19,7 +19,7 @@ from pathlib import Path
 import matplotlib as mpl
 from PIL import Image
 
-from benchmarks import models, photo, results, subject
+from benchmarks.support import models, photo, results, subject
 from service.calibrate.load import Target, closed_loop
 
 mpl.use("Agg")

@@ -18,8 +18,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks import results, revisions, subject
 from benchmarks.event_loop import memory
+from benchmarks.support import results, revisions, subject
 from tests.support import repository
 
 FAMILIES = (

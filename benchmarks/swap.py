@@ -18,8 +18,8 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks import models, photo, results, subject
-from benchmarks.measuring import ratio
+from benchmarks.support import models, photo, results, subject
+from benchmarks.support.measuring import ratio
 from schemas.models import MANIFEST_FILE
 from service.calibrate.load import Load, Target, closed_loop
 

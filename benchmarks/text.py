@@ -17,7 +17,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from benchmarks import load, results, subject
+from benchmarks.support import load, results, subject
 from service.modeltools.sources.built_in import BUNDLED_MODELS, put
 from training.recipes.language.data import normal
 

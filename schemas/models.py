@@ -11,16 +11,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, PositiveInt, StringConstraints, model_validator
 
-from schemas.any_input import ModelInput, input_of
 from schemas.classify import MODEL_NAME_PATTERN
-from schemas.document import Document, FileName
 from schemas.errors import Unsupported
-from schemas.model_input import InputSpec
-from schemas.model_output import OutputSpec
-from schemas.numeric import NumericSpec
-from schemas.series import SeriesSpec
+from schemas.manifest.any_input import ModelInput, input_of
+from schemas.manifest.document import Document, FileName
+from schemas.manifest.model_input import InputSpec
+from schemas.manifest.model_output import OutputSpec
+from schemas.manifest.numeric import NumericSpec
+from schemas.manifest.series import SeriesSpec
+from schemas.manifest.text import TextSpec
 from schemas.serving import ModelVersion
-from schemas.text import TextSpec
 
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"

@@ -18,11 +18,11 @@ from observability.middleware import ObservabilityMiddleware
 from observability.tracing.tracing import Tracing
 from schemas.classify import EncodedImage
 from schemas.errors import ServiceError
-from schemas.inference import InferenceError, InferRequestBody
+from schemas.http.inference import InferenceError, InferRequestBody
+from schemas.http.problem import Problem
 from schemas.operator_error import OperatorError
-from schemas.problem import Problem
 from service import __version__
-from service.runtime import Runtime, open_runtime
+from service.runtime.runtime import Runtime, open_runtime
 from service.settings import Settings
 from service.transport.http.body.body import BodyReader
 from service.transport.http.body.uploads import HttpState, Uploads
@@ -38,28 +38,27 @@ from service.transport.http.middleware.forwarded_headers import ForwardedHeaders
 from service.transport.http.middleware.lean_route import ShortCut
 from service.transport.http.middleware.negotiation import HeadAsGet
 from service.transport.http.middleware.openapi import add_openapi, operation_id
-from service.transport.http.routes import (
-    admin,
-    auth,
-    camera_events,
-    cameras,
-    health,
-    models,
-    page_session,
-    scalers,
-    sensor_events,
-    sensor_windows,
-    sensors,
-    well_known,
-)
+from service.transport.http.routes import health, models, scalers
+from service.transport.http.routes.cameras import cameras
+from service.transport.http.routes.cameras import events as camera_events
 from service.transport.http.routes.classify import add_classify_routes
 from service.transport.http.routes.health import metrics_router
-from service.transport.http.routes.oauth_forms import AskedToken, TokenForm
+from service.transport.http.routes.identity import admin, auth, page_session, well_known
+from service.transport.http.routes.identity.oauth_forms import AskedToken, TokenForm
 from service.transport.http.routes.page import STATIC_PATH, web_router
 from service.transport.http.routes.preprocess import numeric as preprocess_numeric
 from service.transport.http.routes.preprocess.image import add_preprocess_image_route
 from service.transport.http.routes.preprocess.items import add_preprocess_items_route
 from service.transport.http.routes.preprocess.text import add_preprocess_text_route
+from service.transport.http.routes.sensors import (
+    events as sensor_events,
+)
+from service.transport.http.routes.sensors import (
+    sensors,
+)
+from service.transport.http.routes.sensors import (
+    windows as sensor_windows,
+)
 from service.transport.http.routes.text import BODIES as TEXT_BODIES
 from service.transport.http.routes.text import add_text_routes
 from service.transport.http.server.models_line import models_line
@@ -248,7 +247,7 @@ def _grpc(
 ) -> AbstractAsyncContextManager[object]:
     if settings.grpc_port is None:
         return nullcontext()
-    from service.transport.grpc.server import serving  # takes 70 ms, so only where it is on
+    from service.transport.grpc.server.server import serving  # takes 70 ms, so only where it is on
 
     return serving(settings, runtime, metrics, tracing)
 

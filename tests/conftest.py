@@ -8,9 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.examples import load_profiles
 from tests.support.models.tiny_model import write_model
-from tests.support.open_files import closing_files
+from tests.support.processes.open_files import closing_files
 from tests.support.servers.databases import (
     fresh_database,
     postgres_folder,
@@ -19,8 +18,9 @@ from tests.support.servers.databases import (
 )
 from tests.support.servers.issuer import Issuer, issuer_process
 from tests.support.servers.server import LiveServer, serve
+from tests.support.suite.examples import load_profiles
 
-pytest_plugins = ["tests.support.speeds"]
+pytest_plugins = ["tests.support.suite.speeds"]
 load_profiles()
 
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import load, models, photo, results, revisions, subject
 from benchmarks.event_loop import grpc_load, memory
 from benchmarks.event_loop.threads import times_of
 from benchmarks.http import bare_loop
-from benchmarks.measuring import Samples, ratio
-from benchmarks.subject import ROOT, Subject
+from benchmarks.support import load, models, photo, results, revisions, subject
+from benchmarks.support.measuring import Samples, ratio
+from benchmarks.support.subject import ROOT, Subject
 from tests.support import repository
 from tests.support.servers.databases import free_port
 

@@ -9,8 +9,8 @@ import time
 
 import grpc
 
-from benchmarks import photo
-from benchmarks.subject import ROOT
+from benchmarks.support import photo
+from benchmarks.support.subject import ROOT
 from schemas.pb import potoo_pb2 as pb
 
 METHOD = "/potoo.v1.ModelService/Predict"

@@ -35,7 +35,7 @@ IMPORTS = {
     "uvicorn and uvloop": "service.transport.http.server.running",
     "metrics and logs": "observability.metrics.metrics",
     "ONNX Runtime": "observability.onnx_runtime",
-    "the rest of the application": "service.app, service.runtime",
+    "the rest of the application": "service.app, service.runtime.runtime",
 }
 """Modules by step, in the order of a start."""
 FILE = re.compile(r"[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+ *(.*)")

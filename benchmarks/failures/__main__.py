@@ -9,11 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from benchmarks import models, photo, results
 from benchmarks.failures import scenarios, tables
 from benchmarks.failures.load import Rates
 from benchmarks.failures.measuring import measure
 from benchmarks.failures.scenarios import OUTAGE_SECONDS
+from benchmarks.support import models, photo, results
 from tests.support.servers.fleet import REPLICAS, balanced
 
 

@@ -10,10 +10,10 @@ import argparse
 import sys
 from contextlib import ExitStack
 
-from benchmarks import load, models, results, revisions
 from benchmarks.http import microcosts, plots
 from benchmarks.http.rounds import Plan, measure
 from benchmarks.http.tables import table
+from benchmarks.support import load, models, results, revisions
 from service.core.engine.pool import usable_cores
 
 

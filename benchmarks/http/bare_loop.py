@@ -15,16 +15,16 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import photo
 from benchmarks.http.textbook import Prepare, textbook
-from schemas.model_input import Dtype
+from benchmarks.support import photo
+from schemas.manifest.model_input import Dtype
 from service.core.engine.onnx_engine import OnnxEngine
 from service.core.engine.pool import usable_cores
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.postprocessing import probabilities, top_k
 from service.core.imaging.preprocessing import Preprocessor, pixel_spec
 from service.core.repository.version_files import read_manifest
-from service.process import tune
+from service.runtime.process import tune
 
 KINDS = ("textbook", "better")
 

@@ -16,7 +16,7 @@ import orjson
 from auth.limiting.limits import Allowance
 from auth.principal import ALL_SCOPES
 from auth.settings import AuthSettings
-from benchmarks import photo
+from benchmarks.support import photo
 from observability.logs.logging import configure_logging
 from observability.metrics.metrics import Metrics
 from observability.metrics.model_metrics import STAGES
@@ -32,7 +32,7 @@ from service.core.imaging.answer import (
     Summary,
     Timing,
 )
-from service.identity import open_identity
+from service.runtime.identity import open_identity
 from service.settings import load_settings
 from service.transport.http.body.multipart import parse_form
 from service.transport.http.middleware.media_type import parse_media_type

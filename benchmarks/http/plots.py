@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 
 from matplotlib.figure import Figure
 
-from benchmarks import photo
 from benchmarks.http.rounds import RoundFigures
-from benchmarks.measuring import Samples, median
 from benchmarks.peers.comparison import LARGE_CLIENTS, POTOO, Compared
+from benchmarks.support import photo
+from benchmarks.support.measuring import Samples, median
 
 Axes: TypeAlias = Any
 """Untyped, since matplotlib comes without types."""

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import models, photo, subject
 from benchmarks.http import bare_loop
-from benchmarks.measuring import Samples, ratio, rounded, under_load, warm_up
-from benchmarks.subject import DoesNotStart, Subject
+from benchmarks.support import models, photo, subject
+from benchmarks.support.measuring import Samples, ratio, rounded, under_load, warm_up
+from benchmarks.support.subject import DoesNotStart, Subject
 
 FORM_CLIENTS = 8
 RESNET_CLIENTS = (1, 8, 32)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks import photo
 from benchmarks.http.rounds import FORM_CLIENTS, RATIOS, RoundFigures
-from benchmarks.measuring import Samples, median
+from benchmarks.support import photo
+from benchmarks.support.measuring import Samples, median
 
 TITLE_WIDTH = 36
 COLUMNS = (

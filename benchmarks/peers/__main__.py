@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import load, models, results
 from benchmarks.http import plots
 from benchmarks.peers import environments, servers
 from benchmarks.peers.comparison import SMOKE, Plan, compare
 from benchmarks.peers.tables import table
+from benchmarks.support import load, models, results
 from service.core.engine.pool import usable_cores
 
 MODELS = (models.DEFAULT, models.SMALL, models.SHARED, models.INT8)

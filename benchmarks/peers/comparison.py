@@ -17,14 +17,14 @@ from pathlib import Path
 import httpx
 import psutil
 
-from benchmarks import models, photo, subject
 from benchmarks.http import bare_loop
 from benchmarks.http.rounds import loop_title
-from benchmarks.measuring import Samples, ratio, rounded, under_load, warm_up
 from benchmarks.peers import environments, servers
 from benchmarks.peers.environments import NotInstalled
 from benchmarks.peers.servers import Peer, Variant
-from benchmarks.subject import DoesNotStart, Subject
+from benchmarks.support import models, photo, subject
+from benchmarks.support.measuring import Samples, ratio, rounded, under_load, warm_up
+from benchmarks.support.subject import DoesNotStart, Subject
 from service.core.engine.pool import usable_cores
 
 POTOO = "Potoo"

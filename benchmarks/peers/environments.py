@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.subject import ROOT
+from benchmarks.support.subject import ROOT
 
 FOLDER = ROOT / ".venv-peers"
 LOCKS = Path(__file__).parent

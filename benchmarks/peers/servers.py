@@ -15,9 +15,9 @@ from pathlib import Path
 import httpx
 import psutil
 
-from benchmarks import photo
 from benchmarks.peers.work import PeerWork
-from benchmarks.subject import ROOT, DoesNotStart, Subject, end_of, stop
+from benchmarks.support import photo
+from benchmarks.support.subject import ROOT, DoesNotStart, Subject, end_of, stop
 
 START_SECONDS = 60
 START_STEP = 0.1

@@ -9,12 +9,12 @@ import argparse
 import json
 import sys
 
-from benchmarks import load, models, photo, results, subject
-from benchmarks.measuring import warm_up
 from benchmarks.streams.cameras import measure_cameras
 from benchmarks.streams.freshness import Freshness
 from benchmarks.streams.sensors.measure import lines, measure_sensors
 from benchmarks.streams.throughput import Throughput
+from benchmarks.support import load, models, photo, results, subject
+from benchmarks.support.measuring import warm_up
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from benchmarks import results
+from benchmarks.support import results
 from service.mqtt.address import BrokerAddress
 from service.sensors.mqtt.subscription import (
     Delivery,

@@ -25,7 +25,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from benchmarks import photo
+from benchmarks.support import photo
 from service.cameras.sources.opening import open_source
 from service.cameras.sources.rules import SourceRules
 from service.cameras.sources.source import SourceSpec

@@ -11,7 +11,7 @@ import statistics
 from dataclasses import asdict, dataclass, field
 
 from benchmarks.streams.websocket_load import StreamLoad, stream
-from benchmarks.subject import Subject
+from benchmarks.support.subject import Subject
 
 OVERLOAD = 4
 BAR = 3.0

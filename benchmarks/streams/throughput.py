@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from benchmarks import photo
-from benchmarks.measuring import Sample, Samples, median, ratio, rounded, under_load
 from benchmarks.streams.websocket_load import stream
-from benchmarks.subject import Subject
+from benchmarks.support import photo
+from benchmarks.support.measuring import Sample, Samples, median, ratio, rounded, under_load
+from benchmarks.support.subject import Subject
 
 CLIENTS = 32
 BAR = 0.95

@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from benchmarks import photo
-from benchmarks.subject import ROOT, Subject
+from benchmarks.support import photo
+from benchmarks.support.subject import ROOT, Subject
 from service.calibrate.load import percentile
 
 SUBPROTOCOL = Subprotocol("potoo.v1")

@@ -13,8 +13,8 @@ from schemas.classify import (
     ModelRef,
     Version,
 )
-from schemas.inference import Datatype
-from schemas.model_input import Colour, Layout
+from schemas.http.inference import Datatype
+from schemas.manifest.model_input import Colour, Layout
 
 
 class PrepareImageOptions(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, model_validator
 
-from schemas.numeric import ScalerName
+from schemas.manifest.numeric import ScalerName
 
 Method = Literal["standardise", "min-max", "robust"]
 """Offset and scale are the mean and the standard deviation of a column; its minimum and its range;

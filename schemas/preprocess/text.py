@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from schemas.classify import MODEL_NAME_PATTERN, Milliseconds, ModelRef, Version
-from schemas.text import NormalForm
+from schemas.manifest.text import NormalForm
 
 MOST_TEXTS = 4096
 MAX_DIMENSION = 65_536

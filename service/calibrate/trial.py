@@ -21,8 +21,8 @@ from observability.metrics.metrics import Metrics
 from observability.settings import ObservabilitySettings
 from schemas.operator_error import OperatorError
 from service.app import create_app
-from service.first_run import FIRST_ACCOUNT, prepare
-from service.identity import open_identity
+from service.runtime.first_run import FIRST_ACCOUNT, prepare
+from service.runtime.identity import open_identity
 from service.settings import Settings
 from service.transport.http.server.running import run
 

@@ -1,4 +1,4 @@
-"""Build the parts of cameras; part of the composition in ``service/runtime.py``.
+"""Build the parts of cameras; part of the composition in ``service/runtime/runtime.py``.
 
 Sources are imported when the first camera is opened: most servers have none.
 """

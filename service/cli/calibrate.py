@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from service.cli.models.model_list import default_in, names_in, repository_of
-from service.cli.shared_options import (
+from service.cli.shared.options import (
     ConfigOption,
     DataDirOption,
     ModelsOption,

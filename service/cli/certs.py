@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.shared_options import plain_errors
+from service.cli.shared.options import plain_errors
 
 NamesOption = Annotated[
     list[str] | None,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.classify import MAX_TOP_K
-from service.cli.answer_lines import prediction_lines, summary_line
-from service.cli.shared_options import (
+from service.cli.shared.answer_lines import prediction_lines, summary_line
+from service.cli.shared.options import (
     ConfigOption,
     ModelsOption,
     plain_errors,
@@ -86,7 +86,7 @@ def classify(
 async def _classify_all(settings: Settings, files: list[Path], wish: _Wish) -> bool:
     from observability.metrics.metrics import Metrics
     from service.core.scheduling.call_context import CallContext
-    from service.runtime import open_classifier, open_pool
+    from service.runtime.runtime import open_classifier, open_pool
 
     succeeded, is_noted = True, wish.as_json
     with open_pool(settings) as pool:

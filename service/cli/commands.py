@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from service.cli import calibrate, certs, classify, clients, config, keys, serve, token, users
+from service.cli import calibrate, certs, classify, config, serve
 from service.cli.cameras.app import app as cameras_app
+from service.cli.identity import clients, keys, token, users
 from service.cli.main_command import new_app
 from service.cli.models.app import app as models_app
 from service.cli.scalers.app import app as scalers_app

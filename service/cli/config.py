@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.shared_options import ConfigOption, plain_errors
+from service.cli.shared.options import ConfigOption, plain_errors
 
 
 def config(

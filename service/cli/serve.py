@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.shared_options import ConfigOption, DataDirOption, ModelsOption, plain_errors, tell
+from service.cli.shared.options import ConfigOption, DataDirOption, ModelsOption, plain_errors, tell
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -55,8 +55,8 @@ def serve(
         from observability.logs.audit import Audit
         from observability.logs.logging import configure_logging
         from observability.metrics.metrics import Metrics
-        from service.first_run import LINK_MINUTES, make_link, prepare, prepare_models
-        from service.process import tell_systemd
+        from service.runtime.first_run import LINK_MINUTES, make_link, prepare, prepare_models
+        from service.runtime.process import tell_systemd
         from service.settings import load_settings
         from service.transport.http.server.running import run
 
@@ -121,7 +121,7 @@ def _grpc_port(settings: Settings) -> Iterator[tuple[Settings, str]]:
     if settings.grpc_port is None:
         yield settings, ""
         return
-    from service.transport.grpc.listening import reserved, target
+    from service.transport.grpc.server.listening import reserved, target
 
     with reserved(settings.host, settings.grpc_port) as port:
         yield settings.model_copy(update={"grpc_port": port}), target(settings.host, port)

@@ -1,1 +1,1 @@
-"""Shared by the processes of a store: leases, cursors of outputs, announcements of events."""
+"""Shared by cameras and sensors: agreement on a state, leases, cursors of outputs, events."""

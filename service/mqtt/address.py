@@ -6,7 +6,7 @@ import ssl
 from dataclasses import dataclass, field
 
 from schemas.operator_error import OperatorError
-from service.result_settings import MqttSettings
+from service.settings.results import MqttSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from observability.logs.logging import get_logger
 from observability.metrics.result_metrics import OutputMetrics
 from schemas.errors import NotReady
 from service.coordination.ports import Cursors, Events, OutputCursor
+from service.coordination.retrying import Clock, backoff
 from service.mqtt.link import OFFLINE, ONLINE, BrokerAway, Link, Message, OpenLink
-from service.retrying import Clock, backoff
 
 LONGEST_SECONDS = 60.0
 """Longest pause between attempts to connect."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import InvalidParameter, Unsupported, Violation
-from schemas.numeric import NumericSpec
+from schemas.manifest.numeric import NumericSpec
 from schemas.preprocess.numeric import Impute, Method, ScalerKind
 from service.core.engine.pool import WorkerPool
 from service.core.imaging.answer import ModelRef

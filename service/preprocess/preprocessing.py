@@ -15,7 +15,7 @@ from service.preprocess.images.view import to_png
 from service.preprocess.numbers import NumberScaling, ScaledRows, Scaling
 from service.preprocess.numeric.rows import RowLimits, Rows
 from service.preprocess.text.prepared import PreparedTexts, check_texts, hashed, prepared
-from service.preprocess_settings import PreprocessSettings
+from service.settings.preprocess import PreprocessSettings
 
 
 @dataclass(frozen=True, slots=True)

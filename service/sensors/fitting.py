@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from schemas.errors import InvalidParameter, Unsupported, Violation
+from schemas.manifest.series import SeriesSpec
 from schemas.sensors import SensorSpec
-from schemas.series import SeriesSpec
 
 
 def check_fit(spec: SensorSpec, series: SeriesSpec) -> None:

@@ -1,4 +1,4 @@
-"""Build the parts of sensors; part of the composition in ``service/runtime.py``."""
+"""Build the parts of sensors; part of the composition in ``service/runtime/runtime.py``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from auth.store.database import Database
 from observability.logs.audit import Audit
 from observability.metrics.metrics import Metrics
 from schemas.errors import Unsupported
+from schemas.manifest.series import SeriesSpec
 from schemas.sensors import SensorEvent, SensorSpec
-from schemas.series import SeriesSpec
 from service.coordination.feed import EventFeed
 from service.core.serving.classifier import Classifier
 from service.sensors.administration import Check, SensorAdministration

@@ -8,7 +8,7 @@ from __future__ import annotations
 from auth.principal import Principal
 from service.core.scheduling.call_context import CallContext
 from service.core.serving.ticket import Ticket
-from service.runtime import Runtime
+from service.runtime.runtime import Runtime
 from service.transport.policy import check_model
 
 

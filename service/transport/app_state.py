@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
 from observability.metrics.metrics import Metrics
-from service.runtime import Runtime
+from service.runtime.runtime import Runtime
 from service.settings import Settings
 
 

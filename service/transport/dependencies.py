@@ -22,7 +22,7 @@ from service.core.scheduling.call_context import CallContext
 from service.core.scheduling.priority import Priority
 from service.core.serving.classifier import Classifier
 from service.core.serving.ticket import Ticket
-from service.runtime import Runtime
+from service.runtime.runtime import Runtime
 from service.settings import Settings
 from service.transport import admission
 from service.transport.app_state import state_of

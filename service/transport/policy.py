@@ -10,7 +10,7 @@ from observability.logs.audit import AuditEvent
 from observability.request import start_span
 from observability.tracing.tracing import follow_caller
 from schemas.errors import InsufficientScope, ModelForbidden, RateLimited, Unauthenticated
-from service.identity import Identity
+from service.runtime.identity import Identity
 
 
 async def authorize(

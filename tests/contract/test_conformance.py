@@ -20,7 +20,7 @@ from tests.support.servers.server import LiveServer, serve
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
-HOOKS = Path(__file__).parents[1] / "support/schemathesis_hooks.py"
+HOOKS = Path(__file__).parents[1] / "support/suite/schemathesis_hooks.py"
 
 # Random bytes are no images, a deadline of a millisecond may be missed, and passwords are not
 # guessed. In a form every value is bytes: a file with the text "true" breaks no schema. Every path

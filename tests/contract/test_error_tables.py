@@ -27,7 +27,7 @@ from schemas.errors import (
     Unauthenticated,
     Violation,
 )
-from schemas.problem import Problem
+from schemas.http.problem import Problem
 from service.settings import CompatibilitySettings
 from service.transport.grpc import errors as grpc_errors
 from service.transport.http.compat import torchserve

@@ -16,7 +16,14 @@ import jsonschema_rs
 import pytest
 import schemathesis
 
-from tests.support.openapi import OAUTH, PROBLEM, Document, make_document, operations, parts
+from tests.support.documents.openapi import (
+    OAUTH,
+    PROBLEM,
+    Document,
+    make_document,
+    operations,
+    parts,
+)
 from tests.support.servers.server import LiveServer
 
 SNAPSHOT = Path(__file__).with_name("openapi.json")

@@ -16,8 +16,8 @@ import schemathesis
 
 from service.app import create_app
 from service.settings import CompatibilitySettings, Settings
+from tests.support.documents.openapi import PROBLEM, Document, operations, parts
 from tests.support.models.pictures import plain
-from tests.support.openapi import PROBLEM, Document, operations, parts
 from tests.support.servers.drop_in import SCOPES, b64, opened
 from tests.support.servers.server import LiveServer
 

@@ -9,13 +9,13 @@ import jsonschema_rs
 import pytest
 
 from auth.principal import ALL_SCOPES
-from schemas.problem import Problem
+from schemas.http.problem import Problem
 from service.transport.http.middleware.errors import PROBLEM_TYPE
-from service.transport.http.routes.oauth_forms import GRANTS
+from service.transport.http.routes.identity.oauth_forms import GRANTS
 from tests.support.callers.accounts import add_device, add_person, bearer
+from tests.support.documents.openapi import OAUTH, Document, make_document, parts
 from tests.support.models.pictures import plain
 from tests.support.models.tiny_model import SIDE
-from tests.support.openapi import OAUTH, Document, make_document, parts
 from tests.support.servers.server import LiveServer
 
 

@@ -16,7 +16,7 @@ START = """
 import sys
 from pathlib import Path
 from service.app import create_app
-from service.first_run import prepare
+from service.runtime.first_run import prepare
 from service.settings import load_settings
 from service.transport.http.server.running import run
 
@@ -31,7 +31,7 @@ OPTIONAL = (
     *("alembic", "asyncpg", "google.protobuf", "grpc", "httpx", LIMITS, "matplotlib", "onnx"),
     *("opentelemetry.sdk", "paho", "psutil", "redis", "requests", "rich"),
     *("sqlalchemy.dialects.postgresql", "service.modeltools.imagenet.building"),
-    *("service.transport.grpc.server", DROP_IN, "service.transport.http.compat.torchserve"),
+    *("service.transport.grpc.server.server", DROP_IN, "service.transport.http.compat.torchserve"),
     *("websockets", "service.transport.http.stream.session.session"),
     *("av", "paho.mqtt", "service.cameras.sources.opening", "tokenizers"),
     *("google_crc32c", "schemas.sensor_wire.frames", "service.transport.tcp.server"),

@@ -12,9 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import results
-from benchmarks.models import DEFAULT, RESNET
-from benchmarks.subject import ROOT
+from benchmarks.support import results
+from benchmarks.support.models import DEFAULT, RESNET
+from benchmarks.support.subject import ROOT
 from tools.autoscaling import cluster, figures, one_replica, policies, study, traces
 from tools.autoscaling.courses import Course
 from tools.autoscaling.hpa import SYNC_SECONDS

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.models import DEFAULT
-from benchmarks.results import RESULTS
+from benchmarks.support.models import DEFAULT
+from benchmarks.support.results import RESULTS
 
 SERVER = "2026-11-21-http.json"
 OVERLOAD = "2026-11-21-overload.json"

@@ -21,8 +21,8 @@ from typing import Any, Protocol
 import grpc
 import httpx
 
-from benchmarks import photo, subject
 from benchmarks.streams.websocket_load import stream
+from benchmarks.support import photo, subject
 from schemas.pb import potoo_pb2
 from service.calibrate.load import Target, open_loop
 from tools.prometheus.running import FOLDER as PROMETHEUS

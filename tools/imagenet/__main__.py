@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import results
+from benchmarks.support import results
 from schemas.models import Calibration, GoldenPrediction, GoldenSample, ModelManifest
 from service.core.engine.onnx_engine import OnnxEngine
 from service.core.imaging.hedging import Hedger

@@ -20,7 +20,7 @@ from service.core.engine.onnx_engine import OnnxEngine
 from service.core.engine.pool import usable_cores
 from service.core.imaging.postprocessing import probabilities
 from service.core.repository.version_files import read_manifest
-from service.process import tune
+from service.runtime.process import tune
 
 BATCHES = (1, 8, 16)
 

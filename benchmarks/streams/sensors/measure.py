@@ -19,10 +19,10 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import subject
-from benchmarks.measuring import Samples, median, ratio, rounded
 from benchmarks.streams.sensors import bare_loop, device, devices, ingest, windows
-from benchmarks.subject import Subject
+from benchmarks.support import subject
+from benchmarks.support.measuring import Samples, median, ratio, rounded
+from benchmarks.support.subject import Subject
 from tests.support.results.mosquitto import Mosquitto
 from tests.support.sensors import bearings
 

@@ -15,7 +15,7 @@ from service import __version__
 from service.cameras.results.ports import Cameras
 from service.coordination.ports import Cursors, Events, Leases
 from service.coordination.turns import working
-from service.result_settings import MqttSettings, WebhookSettings, secret_key
+from service.settings.results import MqttSettings, WebhookSettings, secret_key
 
 if TYPE_CHECKING:
     from service.cameras.results.sending import Sender

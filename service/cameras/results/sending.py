@@ -11,7 +11,7 @@ from typing import Protocol
 
 import httpx
 
-from service.retrying import retry_after
+from service.coordination.retrying import retry_after
 
 MAX_ANSWER_BYTES = 4096
 """A short answer is read, so that the connection can be used again; a longer one closes it."""

@@ -23,7 +23,7 @@ from schemas.errors import NotReady
 from service.cameras.results.sending import NotSent, Sender
 from service.cameras.results.signing import Signer
 from service.coordination.ports import Cursors, Events, OutputCursor
-from service.retrying import LONGEST_RETRY_AFTER, Clock, backoff
+from service.coordination.retrying import LONGEST_RETRY_AFTER, Clock, backoff
 
 GONE = 410
 PAGE = 50

@@ -15,10 +15,10 @@ from schemas.errors import (
     ServiceError,
     UnsupportedImage,
 )
-from service.agreement import FrameAnswer, best_of
 from service.cameras.pipeline import pictures
 from service.cameras.pipeline.pictures import Prepared
 from service.cameras.watching.live import now
+from service.coordination.agreement import FrameAnswer, best_of
 from service.core.engine.fair_queue import Flow, Turn
 from service.core.engine.pool import WorkerPool
 from service.core.imaging.image_limits import ImageLimits

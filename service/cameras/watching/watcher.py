@@ -15,7 +15,6 @@ from observability.logs.logging import get_logger
 from observability.metrics.camera_metrics import CameraMetrics
 from schemas.cameras import CameraFailure
 from schemas.errors import ServiceError
-from service.agreement import Agreement
 from service.cameras.pipeline.backoff import Backoff
 from service.cameras.pipeline.budget import Budget
 from service.cameras.pipeline.motion import MotionGate
@@ -25,6 +24,7 @@ from service.cameras.store.credentials import CredentialsUnreadable, Login
 from service.cameras.watching.classifying import FrameClassifier, failure_of, part_of
 from service.cameras.watching.live import Live
 from service.cameras.watching.recording import Recorder
+from service.coordination.agreement import Agreement
 
 TICK_SECONDS = 1.0
 HANG_SECONDS = 30.0

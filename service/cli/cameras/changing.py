@@ -24,14 +24,20 @@ from service.cli.cameras.options import (
     spec_values,
     with_cameras,
 )
-from service.cli.shared_options import (
+from service.cli.shared.options import (
     ConfigOption,
     DataDirOption,
     acting_user,
     fail,
     plain_errors,
 )
-from service.cli.spec_options import EnterOption, LeaveOption, checked, remove_named, set_paused
+from service.cli.shared.spec_options import (
+    EnterOption,
+    LeaveOption,
+    checked,
+    remove_named,
+    set_paused,
+)
 
 if TYPE_CHECKING:
     from service.cameras.commands import CameraCommands
@@ -62,7 +68,7 @@ def add(
     """
     with plain_errors():
         from schemas.cameras import NewCamera
-        from service.cli.service_settings import account_settings
+        from service.cli.shared.service_settings import account_settings
 
         values = spec_values(
             every=every,
@@ -112,7 +118,7 @@ def change(
     Its credentials stay while the URL has the same scheme, host and port.
     """
     with plain_errors():
-        from service.cli.service_settings import account_settings
+        from service.cli.shared.service_settings import account_settings
 
         values = spec_values(
             every=every,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from service.cli.cameras.options import NameArgument, with_cameras
-from service.cli.shared_options import ConfigOption, DataDirOption, plain_errors
+from service.cli.shared.options import ConfigOption, DataDirOption, plain_errors
 
 if TYPE_CHECKING:
     from schemas.cameras import Camera
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def list_cameras(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     """List cameras: name, status, state and since when, URL, and why one fails."""
     with plain_errors():
-        from service.cli.service_settings import account_settings
+        from service.cli.shared.service_settings import account_settings
 
         settings = account_settings(config, data_dir)
         for camera in with_cameras(settings, lambda cameras: cameras.directory.list()):
@@ -26,7 +26,7 @@ def list_cameras(data_dir: DataDirOption = None, config: ConfigOption = None) ->
 def show(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     """Print a camera as JSON, as GET /v1/cameras/NAME returns it."""
     with plain_errors():
-        from service.cli.service_settings import account_settings
+        from service.cli.shared.service_settings import account_settings
 
         settings = account_settings(config, data_dir)
         camera = with_cameras(settings, lambda cameras: cameras.get(name))

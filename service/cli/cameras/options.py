@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from service.cli.shared_options import fail, tell
-from service.cli.spec_options import NONE, given_values, number, seconds
+from service.cli.shared.options import fail, tell
+from service.cli.shared.spec_options import NONE, given_values, number, seconds
 
 if TYPE_CHECKING:
     from service.cameras.commands import CameraCommands
@@ -127,7 +127,7 @@ def with_cameras(
 ) -> Result:
     """Open the store, run ``use`` and close it; exit with a message if there is no store."""
     from service.cameras.commands import camera_commands
-    from service.cli.accounts import with_identity
+    from service.cli.identity.accounts import with_identity
 
     return with_identity(
         settings,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.answer_lines import prediction_lines, summary_line
 from service.cli.cameras.options import NameArgument, with_cameras
-from service.cli.shared_options import ConfigOption, DataDirOption, plain_errors
+from service.cli.shared.answer_lines import prediction_lines, summary_line
+from service.cli.shared.options import ConfigOption, DataDirOption, plain_errors
 
 if TYPE_CHECKING:
     from schemas.cameras import CameraSpec
@@ -29,7 +29,7 @@ def try_camera(
 ) -> None:
     """Fetch one frame of a camera now, classify the part, and print the answer."""
     with plain_errors():
-        from service.cli.service_settings import account_settings
+        from service.cli.shared.service_settings import account_settings
 
         settings = account_settings(config, data_dir)
         spec, frame = with_cameras(settings, lambda cameras: _fetch(cameras, name))
@@ -54,7 +54,7 @@ async def _classify(
     from service.cameras.pipeline.pictures import prepare
     from service.cameras.watching.classifying import PROTOCOL
     from service.core.scheduling.call_context import CallContext
-    from service.runtime import open_classifier, open_pool
+    from service.runtime.runtime import open_classifier, open_pool
 
     with open_pool(settings) as pool:
         async with open_classifier(settings, pool, Metrics()) as classifier:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.shared_options import acting_user, models_audit
+from service.cli.shared.options import acting_user, models_audit
 
 if TYPE_CHECKING:
     from service.core.lifecycle.model_control import ModelControl, Publisher
@@ -38,7 +38,7 @@ def publisher(settings: Settings) -> Publisher:
 def checking(settings: Settings) -> Iterator[Callable[[Path], Model]]:
     """Provide a check that loads a version as a server would, and frees it."""
     from observability.metrics.metrics import Metrics
-    from service.runtime import model_loader, open_pool
+    from service.runtime.runtime import model_loader, open_pool
 
     with open_pool(settings) as pool:
         load = model_loader(settings, pool, Metrics())

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schemas.model_input import Colour
-from schemas.model_output import LabelKind
+from schemas.manifest.model_input import Colour
+from schemas.manifest.model_output import LabelKind
 from service.cli.models.model_import import (
     DescriptionOption,
     GoldenOption,
@@ -22,7 +22,7 @@ from service.cli.models.model_import import (
     VersionOption,
     add_model,
 )
-from service.cli.shared_options import (
+from service.cli.shared.options import (
     ConfigOption,
     ModelsOption,
     fail,

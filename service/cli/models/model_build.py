@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from service.cli.models.changing import checking, publisher
-from service.cli.shared_options import (
+from service.cli.shared.options import (
     ConfigOption,
     ModelsOption,
     plain_errors,

@@ -9,7 +9,7 @@ import typer
 
 from service.cli.models.changing import open_control
 from service.cli.models.model_list import default_in, repository_of
-from service.cli.shared_options import (
+from service.cli.shared.options import (
     ConfigOption,
     ModelsOption,
     acting_user,

@@ -13,7 +13,7 @@ import typer
 from service.cli.models.changing import checking, publisher
 from service.cli.models.model_import import show_progress
 from service.cli.models.model_list import NameArgument, repository_of, version_folder
-from service.cli.shared_options import (
+from service.cli.shared.options import (
     ConfigOption,
     ModelsOption,
     fail,

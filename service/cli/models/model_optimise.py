@@ -11,7 +11,7 @@ import typer
 from service.cli.models.changing import publisher
 from service.cli.models.model_import import WHEN_SERVED, show_progress
 from service.cli.models.model_list import NameArgument, repository_of, version_folder
-from service.cli.shared_options import (
+from service.cli.shared.options import (
     ConfigOption,
     ModelsOption,
     plain_errors,

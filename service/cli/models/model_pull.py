@@ -19,7 +19,7 @@ from service.cli.models.model_import import (
     add_model,
     show_progress,
 )
-from service.cli.shared_options import (
+from service.cli.shared.options import (
     ConfigOption,
     ModelsOption,
     fail,

@@ -17,7 +17,7 @@ from service.cli.scalers.options import (
     open_csv,
     row_limits,
 )
-from service.cli.shared_options import (
+from service.cli.shared.options import (
     ConfigOption,
     ModelsOption,
     fail,

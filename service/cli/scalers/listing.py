@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from service.cli.scalers.options import NameArgument, VersionOption
-from service.cli.shared_options import (
+from service.cli.shared.options import (
     ConfigOption,
     ModelsOption,
     plain_errors,

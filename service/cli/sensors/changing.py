@@ -24,14 +24,20 @@ from service.cli.sensors.options import (
     spec_values,
     with_sensors,
 )
-from service.cli.shared_options import (
+from service.cli.shared.options import (
     ConfigOption,
     DataDirOption,
     acting_user,
     fail,
     plain_errors,
 )
-from service.cli.spec_options import EnterOption, LeaveOption, checked, remove_named, set_paused
+from service.cli.shared.spec_options import (
+    EnterOption,
+    LeaveOption,
+    checked,
+    remove_named,
+    set_paused,
+)
 
 if TYPE_CHECKING:
     from service.sensors.commands import SensorCommands
@@ -60,7 +66,7 @@ def add(
     """
     with plain_errors():
         from schemas.sensors import NewSensor
-        from service.cli.service_settings import account_settings
+        from service.cli.shared.service_settings import account_settings
 
         values = spec_values(
             channels=channels,
@@ -107,7 +113,7 @@ def change(
     A device that sends is disconnected, and comes back.
     """
     with plain_errors():
-        from service.cli.service_settings import account_settings
+        from service.cli.shared.service_settings import account_settings
 
         values = spec_values(
             channels=channels,

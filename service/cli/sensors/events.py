@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from service.cli.event_lines import FollowOption, LimitOption, print_events
 from service.cli.sensors.options import NameArgument, with_sensors
-from service.cli.shared_options import ConfigOption, DataDirOption, plain_errors
+from service.cli.shared.event_lines import FollowOption, LimitOption, print_events
+from service.cli.shared.options import ConfigOption, DataDirOption, plain_errors
 
 
 def events(
@@ -16,7 +16,7 @@ def events(
 ) -> None:
     """Print the kept events of a sensor, oldest first: time, kind, state, previous state, score."""
     with plain_errors():
-        from service.cli.service_settings import account_settings
+        from service.cli.shared.service_settings import account_settings
 
         with_sensors(
             account_settings(config, data_dir),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from service.cli.sensors.options import NameArgument, with_sensors
-from service.cli.shared_options import ConfigOption, DataDirOption, plain_errors
+from service.cli.shared.options import ConfigOption, DataDirOption, plain_errors
 
 if TYPE_CHECKING:
     from schemas.sensors import Sensor
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def list_sensors(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     """List sensors: name, status, state and since when, shape, model, rate, lag, last fault."""
     with plain_errors():
-        from service.cli.service_settings import account_settings
+        from service.cli.shared.service_settings import account_settings
 
         settings = account_settings(config, data_dir)
         for sensor in with_sensors(settings, lambda sensors: sensors.directory.list()):
@@ -26,7 +26,7 @@ def list_sensors(data_dir: DataDirOption = None, config: ConfigOption = None) ->
 def show(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     """Print a sensor as JSON, as GET /v1/sensors/NAME returns it."""
     with plain_errors():
-        from service.cli.service_settings import account_settings
+        from service.cli.shared.service_settings import account_settings
 
         settings = account_settings(config, data_dir)
         sensor = with_sensors(settings, lambda sensors: sensors.get(name))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from service.cli.spec_options import NONE, given_values, seconds
+from service.cli.shared.spec_options import NONE, given_values, seconds
 
 if TYPE_CHECKING:
     from service.sensors.commands import SensorCommands
@@ -101,7 +101,7 @@ def with_sensors(
     must_exist: bool = True,
 ) -> Result:
     """Open the store, run ``use`` and close it; exit with a message if there is no store."""
-    from service.cli.accounts import with_identity
+    from service.cli.identity.accounts import with_identity
     from service.sensors.commands import sensor_commands
 
     return with_identity(

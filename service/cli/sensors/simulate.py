@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.percent import percent
-from service.cli.shared_options import fail, plain_errors
+from service.cli.shared.options import fail, plain_errors
+from service.cli.shared.percent import percent
 
 if TYPE_CHECKING:
     import numpy as np

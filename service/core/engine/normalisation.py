@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.model_input import InputSpec
+from schemas.manifest.model_input import InputSpec
 
 Numbers = NDArray[np.float32]
 

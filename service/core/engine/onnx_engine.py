@@ -14,7 +14,7 @@ import numpy as np
 from observability.logs.logging import get_logger
 from observability.onnx_runtime import errors_that_are_only_logged, ort
 from schemas.errors import InferenceFailed
-from schemas.model_input import InputSpec
+from schemas.manifest.model_input import InputSpec
 from schemas.models import ModelManifest
 from service.core.engine.engine import WORTH_SHARING_SECONDS, Images, Outputs
 from service.core.engine.graph_check import ManifestMismatch, check_output

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from schemas.model_input import Colour, Dtype, InputSpec, Layout
+from schemas.manifest.model_input import Colour, Dtype, InputSpec, Layout
 from service.core.engine import onnx_wire as wire
 from service.core.engine.normalisation import Numbers, gain_and_bias
 from service.core.engine.onnx_wire import GraphField, ModelField, Node, Value

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import InferenceFailed
-from schemas.model_output import OutputSpec
+from schemas.manifest.model_output import OutputSpec
 from service.core.engine.engine import Outputs
 
 KEPT_LOCK = 500

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import Unsupported
-from schemas.model_input import Colour, Dtype, InputSpec, Layout, Squash
+from schemas.manifest.model_input import Colour, Dtype, InputSpec, Layout, Squash
 from service.core.engine.normalisation import gain_and_bias
 from service.core.imaging.decoding import open_image, region
 from service.core.imaging.image_limits import ImageLimits

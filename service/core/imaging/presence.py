@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.model_output import DEFAULT_THRESHOLD, OutputSpec
+from schemas.manifest.model_output import DEFAULT_THRESHOLD, OutputSpec
 from service.core.engine.graph_check import ManifestMismatch
 
 

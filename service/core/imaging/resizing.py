@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from schemas.model_input import Interpolation
+from schemas.manifest.model_input import Interpolation
 from service.core.imaging.orientation import Box
 from service.core.imaging.resizers import Resizer, check_resizer
 

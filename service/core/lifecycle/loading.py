@@ -8,7 +8,7 @@ from pathlib import Path
 from observability.logs.logging import get_logger
 from observability.metrics.metrics import Metrics
 from schemas.errors import ServiceError
-from schemas.model_input import Dtype, InputSpec
+from schemas.manifest.model_input import Dtype, InputSpec
 from schemas.models import MODEL_FILE, ModelManifest
 from service.core.engine.engine import Engine
 from service.core.engine.graph_check import ManifestMismatch
@@ -21,16 +21,16 @@ from service.core.lifecycle.scalers import with_scaler
 from service.core.repository.repository import ModelRefused
 from service.core.repository.version_files import read_labels, read_manifest
 from service.core.scheduling.batch_policy import BatchPolicy
-from service.core.serving.independence import (
+from service.core.serving.checks.independence import (
     MAX_TRIED_BATCH,
     TRAINING_MODE,
     is_repeatable,
     row_dependence,
 )
+from service.core.serving.checks.pixel_check import pixel_difference
 from service.core.serving.kinds.kind import Kind
 from service.core.serving.kinds.opening import open_kind
 from service.core.serving.model import Model
-from service.core.serving.pixel_check import pixel_difference
 from service.core.settings import RunSettings
 from service.core.text.tokenizer import OpenTokenizer, open_tokenizer
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from schemas.any_input import ModelInput
-from schemas.model_input import InputSpec
+from schemas.manifest.any_input import ModelInput
+from schemas.manifest.model_input import InputSpec
+from schemas.manifest.numeric import NumericSpec, ScalerName, parse_scaler_name
+from schemas.manifest.series import SeriesSpec
 from schemas.models import MODEL_FILE, ModelManifest
-from schemas.numeric import NumericSpec, ScalerName, parse_scaler_name
-from schemas.series import SeriesSpec
 from service.core.engine.graph_check import ManifestMismatch
 from service.core.numeric.column_map import ColumnMap
 from service.core.numeric.scaler_graph import NoScaler, ScalerGraph, read_file

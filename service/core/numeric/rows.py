@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import InvalidTensor, Unsupported
-from schemas.numeric import NumericSpec
+from schemas.manifest.numeric import NumericSpec
 from service.core.numeric.column_map import ColumnMap
 
 CHUNK_ROWS = 8192

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import InvalidTensor, Unsupported
-from schemas.series import SeriesSpec
+from schemas.manifest.series import SeriesSpec
 from service.core.numeric.column_map import ColumnMap
 
 Samples = NDArray[np.float32]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import ServiceError
-from schemas.text import NormalForm
+from schemas.manifest.text import NormalForm
 from service.core.imaging.answer import Classification, LabelledAnswer, ModelRef
 from service.core.numeric.rows import Numbers
 from service.core.scheduling.call_context import CallContext
@@ -19,7 +19,7 @@ from service.core.series.preprocessing import Samples
 from service.core.serving.classification import Ranking
 from service.core.serving.image_tensors import ImageTensor
 from service.core.serving.model import Model
-from service.core.serving.queries import ModelQueries
+from service.core.serving.queries.queries import ModelQueries
 from service.core.serving.registry import Registry
 from service.core.serving.text_tokens import TokenizedTexts
 from service.core.serving.ticket import Ticket

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from observability.request import start_span
 from observability.tracing.span import Attributes, Span
-from schemas.model_input import InputSpec
+from schemas.manifest.model_input import InputSpec
 from service.core.engine.engine import Images
 from service.core.engine.pool import WorkerPool
 from service.core.imaging.answer import ModelRef

@@ -10,16 +10,16 @@ from pathlib import Path
 from observability.logs.logging import get_logger
 from observability.metrics.model_metrics import ModelSeries
 from schemas.errors import ServiceError, Unsupported
-from schemas.inference import Datatype
-from schemas.model_input import InputSpec
+from schemas.http.inference import Datatype
+from schemas.manifest.model_input import InputSpec
+from schemas.manifest.text import NormalForm
 from schemas.models import ModelManifest
-from schemas.text import NormalForm
 from service.core.engine.engine import Engine
 from service.core.engine.pool import WorkerPool
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.call_context import CallContext
 from service.core.serving.answers.values import ValueAnswering
-from service.core.serving.checks import Checks
+from service.core.serving.checks.checks import Checks
 from service.core.serving.image_tensors import ImageTensor, ImageTensors
 from service.core.serving.kinds.images import ImageKind
 from service.core.serving.kinds.kind import Kind

@@ -9,7 +9,7 @@ from itertools import chain
 
 from observability.request import start_span
 from observability.tracing.span import Attributes, Span
-from schemas.text import NormalForm, TextSpec
+from schemas.manifest.text import NormalForm, TextSpec
 from service.core.engine.pool import WorkerPool
 from service.core.imaging.answer import ModelRef
 from service.core.scheduling.batch_policy import BatchPolicy

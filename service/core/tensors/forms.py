@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
-from schemas.any_input import ModelInput
 from schemas.errors import InvalidTensor, Unsupported
-from schemas.inference import Datatype
-from schemas.model_input import InputSpec
-from schemas.numeric import NumericSpec
-from schemas.series import SeriesSpec
-from schemas.text import TextSpec
+from schemas.http.inference import Datatype
+from schemas.manifest.any_input import ModelInput
+from schemas.manifest.model_input import InputSpec
+from schemas.manifest.numeric import NumericSpec
+from schemas.manifest.series import SeriesSpec
+from schemas.manifest.text import TextSpec
 from service.core.engine.engine import Images
 from service.core.imaging.formats.signatures import recognise
 from service.core.numeric.rows import Rows, chunks

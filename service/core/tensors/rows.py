@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schemas.errors import InvalidTensor
-from schemas.model_output import OutputSpec
+from schemas.manifest.model_output import OutputSpec
 from service.core.tensors.forms import Form, Row
 from service.core.tensors.inference import InferRequest, check_names
 from service.core.tensors.tensors import Tensor, shown

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import InvalidTensor
-from schemas.inference import Datatype
+from schemas.http.inference import Datatype
 
 MAX_RANK = 8
 MAX_SHOWN_CHARS = 64

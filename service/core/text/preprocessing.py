@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import InvalidRequest, PayloadTooLarge, Unsupported
-from schemas.text import TextSpec
+from schemas.manifest.text import TextSpec
 from service.core.text.tokenizer import Encoded, Tokenizer
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from schemas.errors import InferenceFailed, InvalidRequest
-from schemas.text import TextSpec
+from schemas.manifest.text import TextSpec
 from service.core.text.tokenizer_checks import MAX_BYTES, CheckedFile, TokenizerRefused
 from service.core.text.tokenizer_trial import tried
 

@@ -16,8 +16,15 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from schemas.model_input import Colour, Dtype, InputSpec, Interpolation, Layout, ShorterSide
-from schemas.model_output import OutputSpec
+from schemas.manifest.model_input import (
+    Colour,
+    Dtype,
+    InputSpec,
+    Interpolation,
+    Layout,
+    ShorterSide,
+)
+from schemas.manifest.model_output import OutputSpec
 from schemas.models import (
     MANIFEST_FILE,
     MODEL_FILE,
@@ -27,7 +34,7 @@ from schemas.models import (
     ModelManifest,
 )
 from schemas.operator_error import OperatorError
-from service.core.serving.checks import GOLDEN_FOLDER
+from service.core.serving.checks.checks import GOLDEN_FOLDER
 from service.modeltools.imagenet.names import class_names
 from service.modeltools.imagenet.network import INPUT, OUTPUT, SIDE, ExtraClasses, build_network
 from service.modeltools.imagenet.torch_file import UnsafeWeights, read_tensors

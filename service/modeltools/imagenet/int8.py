@@ -20,7 +20,7 @@ from service.core.engine.onnx_engine import OnnxEngine
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
-from service.core.serving.checks import GOLDEN_FOLDER
+from service.core.serving.checks.checks import GOLDEN_FOLDER
 from service.modeltools.imagenet import building
 from service.modeltools.imagenet.network import INPUT
 from service.modeltools.imagenet.scenes import scenes

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from schemas.model_input import Dtype
+from schemas.manifest.model_input import Dtype
 from schemas.models import MODEL_FILE, ModelManifest
 from schemas.operator_error import first_fault
 from service.core.imaging.image_limits import ImageLimits

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.model_output import OutputKind
+from schemas.manifest.model_output import OutputKind
 from schemas.models import GoldenPrediction, GoldenSample
 from service.core.imaging.postprocessing import top_k
 from service.core.imaging.presence import Presence
-from service.core.serving.checks import GOLDEN_FOLDER
+from service.core.serving.checks.checks import GOLDEN_FOLDER
 from service.modeltools.importing.graph_facts import CannotImport
 from service.modeltools.importing.photo_answers import Answerer, Photo
 from service.modeltools.measuring.label_names import plain_label

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from observability.onnx_runtime import ort
-from schemas.model_input import Dtype, Layout
+from schemas.manifest.model_input import Dtype, Layout
 from schemas.operator_error import OperatorError
 from service.core.engine.graph_check import ONNX_TYPES
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from observability.onnx_runtime import ort
-from schemas.model_input import Colour
-from schemas.model_output import DEFAULT_THRESHOLD, LabelKind, OutputKind, OutputSpec
+from schemas.manifest.model_input import Colour
+from schemas.manifest.model_output import DEFAULT_THRESHOLD, LabelKind, OutputKind, OutputSpec
 from schemas.models import MANIFEST_FILE, MODEL_FILE, ModelManifest
 from schemas.operator_error import first_fault
 from service.core.imaging.image_limits import ImageLimits

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observability.onnx_runtime import ort
-from schemas.model_input import Dtype, Layout
-from schemas.model_output import LabelKind
+from schemas.manifest.model_input import Dtype, Layout
+from schemas.manifest.model_output import LabelKind
 from service.modeltools.importing.graph_facts import CannotImport, InputFacts
 
 _SUM_TOLERANCE = 0.02

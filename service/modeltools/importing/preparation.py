@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from schemas.model_input import Colour, Dtype, InputSpec, ShorterSide, Squash
+from schemas.manifest.model_input import Colour, Dtype, InputSpec, ShorterSide, Squash
 from service.modeltools.importing.graph_facts import CannotImport, InputFacts
 from service.modeltools.importing.presets import PRESETS, Preset
 

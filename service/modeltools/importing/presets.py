@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from schemas.model_input import Colour
+from schemas.manifest.model_input import Colour
 
 
 @dataclass(frozen=True, slots=True)

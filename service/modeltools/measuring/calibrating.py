@@ -28,7 +28,7 @@ from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
 from service.core.repository.publishing import Draft, Publish, drafting
-from service.core.serving.checks import GOLDEN_FOLDER
+from service.core.serving.checks.checks import GOLDEN_FOLDER
 from service.modeltools.measuring.evaluation import Evaluation
 from service.modeltools.measuring.fitting import (
     CannotFit,

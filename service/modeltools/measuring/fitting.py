@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.model_output import OutputSpec
+from schemas.manifest.model_output import OutputSpec
 from schemas.operator_error import OperatorError
 from service.core.imaging.hedging import NEVER, Hedger
 from service.modeltools.measuring.best_answers import best_answers

@@ -20,7 +20,7 @@ from service.core.engine.engine import Images
 from service.core.engine.onnx_engine import OnnxEngine
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
-from service.core.serving.checks import GOLDEN_FOLDER
+from service.core.serving.checks.checks import GOLDEN_FOLDER
 from service.modeltools.measuring.sample_images import SampleImage
 from service.modeltools.optimising.progress import NotOptimised, Progress
 

@@ -17,7 +17,7 @@ from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.preprocessing import Preprocessor
 from service.core.repository.publishing import Draft, Publish, drafting
 from service.core.repository.version_files import read_labels, read_manifest
-from service.core.serving.checks import GOLDEN_FOLDER
+from service.core.serving.checks.checks import GOLDEN_FOLDER
 from service.modeltools.measuring.label_names import LabelNames
 from service.modeltools.measuring.sample_images import find_images
 from service.modeltools.optimising.calibrating import collect

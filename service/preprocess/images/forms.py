@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import orjson
 
-from schemas.inference import Datatype
-from schemas.model_input import Dtype, InputSpec
+from schemas.http.inference import Datatype
+from schemas.manifest.model_input import Dtype, InputSpec
 from service.core.serving.image_tensors import ImageTensor
 from service.core.tensors.tensors import Tensor, to_raw
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from schemas.model_input import Colour, Layout
+from schemas.manifest.model_input import Colour, Layout
 from service.core.serving.image_tensors import ImageTensor
 
 COMPRESSION = 1

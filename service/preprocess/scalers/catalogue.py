@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from schemas.errors import ModelNotFound
+from schemas.manifest.numeric import NumericSpec
 from schemas.models import MODEL_FILE
-from schemas.numeric import NumericSpec
 from schemas.preprocess.numeric import ScalerColumn, ScalerInfo
 from service.core.numeric.scaler_graph import NoScaler, read_file
 from service.core.repository.repository import ModelRefused, Repository

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from schemas.errors import Conflict
-from schemas.model_output import OutputSpec
+from schemas.manifest.model_output import OutputSpec
+from schemas.manifest.numeric import NumericSpec
 from schemas.models import MANIFEST_FILE, MODEL_FILE, GoldenValues, ModelManifest
-from schemas.numeric import NumericSpec
 from service.core.numeric.column_map import Rows
 from service.core.numeric.scaler_graph import INPUT, OUTPUT, NoScaler, graph_bytes, read_file
 from service.core.repository.publishing import Draft
 from service.core.repository.repository import NoSuchModel, Repository
-from service.core.serving.checks import GOLDEN_FOLDER
+from service.core.serving.checks.checks import GOLDEN_FOLDER
 from service.preprocess.scalers.fitting import FittedScaler
 
 LICENCE = "of the data that it was fitted to"

@@ -13,7 +13,7 @@ from schemas.classify import Prediction
 from schemas.errors import CapacityError, NotReady, ServiceError, Unsupported
 from schemas.sensors import SensorFault, SensorSpec
 from schemas.trusted import trusted
-from service.agreement import FrameAnswer, best_of
+from service.coordination.agreement import FrameAnswer, best_of
 from service.coordination.tables import MAX_STATE_CHARS
 from service.core.imaging.answer import LabelledAnswer
 from service.core.scheduling.call_context import CallContext

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schemas.sensors import SensorAnswer
-from service.agreement import Agreement, FrameAnswer
+from service.coordination.agreement import Agreement, FrameAnswer
 from service.sensors.ingest.models import Verdict
 from service.sensors.records import Change, StoredSensor
 

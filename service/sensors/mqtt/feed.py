@@ -16,7 +16,7 @@ from schemas.errors import InvalidTensor, NotFound, NotReady, Overloaded, Servic
 from schemas.sensor_wire.frames import DEFAULT_MAX_FRAME_BYTES, FrameDecoder, WireError, from_device
 from schemas.sensor_wire.messages import MAX_CREDIT, Ack, Data, Error, Message, Ping, encode, parse
 from schemas.sensors import SensorAnswer, SensorFault
-from service.retrying import Clock, backoff
+from service.coordination.retrying import Clock, backoff
 from service.sensors.ingest.ports import Channel, Ending, Intake, Samples
 from service.sensors.mqtt.payloads import BadPayload, Payload, read_payload
 from service.sensors.mqtt.subscription import Delivery

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from schemas.errors import InvalidTensor, NotFound, NotReady, Overloaded, ServiceError
 from schemas.sensors import SensorSpec
-from service.retrying import Clock, backoff
+from service.coordination.retrying import Clock, backoff
 from service.sensors.ingest.ports import Intake, Samples
 from service.sensors.mqtt.feed import LONGEST_SECONDS, MAX_WAITING, Fate
 from service.sensors.mqtt.payloads import BadPayload, read_payload

@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Protocol
 
 from observability.logs.logging import get_logger
+from service.coordination.retrying import Clock, backoff
 from service.mqtt.link import BrokerAway
-from service.retrying import Clock, backoff
 from service.sensors.ingest.ports import Intake
 from service.sensors.mqtt.feed import Fate, Feed, FeedTools
 from service.sensors.mqtt.messages import MessageQueue, MessageTools, SpecOf

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from auth.store.database import Database
 from service.coordination.kept_events import Retention
-from service.sensor_settings import SensorSettings
 from service.sensors.store.events import EventStore
 from service.sensors.store.results import ResultStore
+from service.settings.sensors import SensorSettings
 
 DAY_SECONDS = 86_400
 

@@ -27,7 +27,7 @@ from observability.tracing.conventions import describe_rpc
 from observability.tracing.span import Trace
 from observability.tracing.tracing import Tracing
 from schemas.errors import MethodNotAllowed, NotReady, Overloaded
-from service.identity import Identity
+from service.runtime.identity import Identity
 from service.transport.grpc.call import Call
 from service.transport.grpc.errors import STATUS, Faults, error_message, metadata
 from service.transport.grpc.methods import OPEN, Method, Service, Stream, Unary, parsed, paths

@@ -19,7 +19,7 @@ from service.transport.grpc.errors import CODE_KEY, Faults, error_message
 from service.transport.grpc.methods import parsed
 from service.transport.grpc.reading import Messages
 from service.transport.in_order import answer_in_order
-from service.transport.inference_parameters import MAX_ID_CHARS
+from service.transport.open_inference.inference_parameters import MAX_ID_CHARS
 
 IN_FLIGHT = 8
 """Requests of one stream in progress at a time; the next is read once one was answered."""

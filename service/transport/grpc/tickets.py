@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from service.core.scheduling.call_context import CallContext
 from service.core.serving.ticket import Ticket
-from service.runtime import Runtime
+from service.runtime.runtime import Runtime
 from service.transport.admission import issue_ticket
 from service.transport.grpc.call import Call
-from service.transport.inference_parameters import MAX_TIMEOUT
+from service.transport.open_inference.inference_parameters import MAX_TIMEOUT
 
 PROTOCOL = "grpc"
 """Label of RPCs in the metrics."""

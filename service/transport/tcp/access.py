@@ -8,7 +8,7 @@ from auth.limiting.limits import Allowance
 from auth.limiting.lockout import network_of
 from auth.principal import Principal, Scope
 from schemas.errors import Unauthenticated
-from service.identity import Identity
+from service.runtime.identity import Identity
 from service.transport.policy import authorize
 from service.transport.tcp.refusals import TokenRefusals
 

@@ -13,7 +13,7 @@ from observability.metrics.metrics import Metrics
 from schemas.errors import NotReady, Overloaded, ServerFault, ServiceError, Unauthenticated
 from schemas.sensor_wire.messages import MAX_CREDIT, Ack, Hello, encode_result
 from schemas.sensors import SensorAnswer, SensorFault
-from service.identity import Identity
+from service.runtime.identity import Identity
 from service.sensors.ingest.ports import Channel, Ending, Intake, Samples
 from service.transport.tcp.access import DeviceAccess
 from service.transport.tcp.connections import Connections

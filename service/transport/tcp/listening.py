@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from service.sensor_settings import SensorSettings
+from service.settings.sensors import SensorSettings
 from service.transport import listening
 
 FRAMED_SETTING = "sensors.tcp_port"

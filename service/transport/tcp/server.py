@@ -10,10 +10,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from observability.logs.logging import get_logger
 from observability.metrics.metrics import Metrics
-from service.identity import Identity
+from service.runtime.identity import Identity
+from service.runtime.shutdown import Shutdown
 from service.sensors.ingest.ports import Intake
 from service.settings import Settings
-from service.shutdown import Shutdown
 from service.transport.listening import listening, shared_socket
 from service.transport.tcp.connections import SWEEP_SECONDS, Connections
 from service.transport.tcp.framed import FramedConnection, FramedContext

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 from observability.metrics.metrics import Metrics
-from service.sensor_settings import SensorSettings
+from service.settings.sensors import SensorSettings
 from service.transport.certificate import CertificatePair
 
 

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from schemas.cameras import CameraStatus
 from service.coordination.ports import OutputCursor
-from tests.support.open_files import many_files
+from tests.support.processes.open_files import many_files
 from tests.support.repository import ROOT
 from tests.support.results.fakes import camera, event
 from tests.support.results.mosquitto import (

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from tests.support.models.minilm import (
+from tests.support.models.text.minilm import (
     HEADS,
     LAYERS,
     TINY,

@@ -22,9 +22,9 @@ from schemas.text_answers import ClassifyTextResponse, ClassifyTextsResponse, Em
 from service.modeltools.sources.built_in import BUNDLED_MODELS, put
 from service.preprocess.text.hashing import hashed_vectors
 from tests.support.callers.rpc import Client, connected
-from tests.support.models.embedder import NAME, write_embedder
+from tests.support.models.text.embedder import NAME, write_embedder
+from tests.support.models.text.tokenizers import DIFFICULT
 from tests.support.models.tiny_model import write_model
-from tests.support.models.tokenizers import DIFFICULT
 from tests.support.repository import ROOT
 from tests.support.servers.server import PATIENCE, LiveServer, serve
 from training.recipes.language.data import normal

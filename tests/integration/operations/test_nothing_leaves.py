@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from service.core.engine.providers import Provider, installed
-from tests.support.environment import clean_environment
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import write_model
+from tests.support.processes.environment import clean_environment
 from tests.support.repository import ROOT
 from tests.support.servers.server import PASSWORD, START_SECONDS, serve
 
-FILTERED = (sys.executable, "-m", "tests.support.no_lookups", sys.executable)
+FILTERED = (sys.executable, "-m", "tests.support.processes.no_lookups", sys.executable)
 POTOO = ("-m", "service")
 WITH_TELEMETRY = "import onnxruntime"
 IMPORTS = (

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.documented import examples_of, run_example
+from tests.support.documents.documented import examples_of, run_example
 from tests.support.models.pictures import blobs
 from tests.support.repository import ROOT
 from tests.support.servers.server import LiveServer, serve

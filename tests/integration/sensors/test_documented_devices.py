@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from schemas.sensor_wire.messages import Error
-from tests.support.environment import clean_environment
+from tests.support.processes.environment import clean_environment
 from tests.support.repository import ROOT
 from tests.support.sensors.documented import python_programs, run_program
 from tests.support.sensors.served import served
-from tests.support.sensors.small_server import SmallServer
+from tests.support.sensors.tcp.small_server import SmallServer
 from tests.support.servers.databases import missing
 from tests.support.waiting import PATIENCE
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from client.sensors import Backoff, Disconnected, SensorAnswer, SensorClient, Timing
-from tests.support.open_files import many_files
+from tests.support.processes.open_files import many_files
 from tests.support.results.mosquitto import PASSWORD, USERNAME, Mosquitto, mosquitto
 from tests.support.sensors.documented import python_programs, run_program
-from tests.support.sensors.mqtt_stand_in import MqttStandIn
+from tests.support.sensors.mqtt.stand_in import MqttStandIn
 from tests.support.servers.databases import free_port
 from tests.support.waiting import PATIENCE, eventually
 

@@ -27,7 +27,7 @@ async def lines(process: asyncio.subprocess.Process, number: int) -> list[str]:
 
 
 async def start(broker: Mosquitto, acknowledged: int) -> asyncio.subprocess.Process:
-    module = "tests.support.sensors.mqtt_subscriber"
+    module = "tests.support.sensors.mqtt.subscriber"
     arguments = (str(broker.port), "killed/data", str(acknowledged))
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", module, *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.environment import clean_environment
+from tests.support.processes.environment import clean_environment
 from tests.support.repository import ROOT
 from tests.support.results.mosquitto import mosquitto
 from tests.support.servers.server import PATIENCE, serve

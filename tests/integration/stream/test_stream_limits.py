@@ -19,8 +19,8 @@ from websockets.exceptions import ConnectionClosed
 from service.transport.http.server.websocket import MOST_FRAGMENTS
 from tests.support.callers.accounts import add_device
 from tests.support.callers.streams import PATIENCE, Stream, connected, opened, refusal
-from tests.support.environment import clean_environment
 from tests.support.models.pictures import encoded, noise, plain
+from tests.support.processes.environment import clean_environment
 from tests.support.servers.memory import Watch
 from tests.support.servers.server import STOP_SECONDS, LiveServer, serve
 from tests.support.waiting import wait_until

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.support.sensors.tcp_bench import TcpBenches, open_benches
+from tests.support.sensors.tcp.bench import TcpBenches, open_benches
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from schemas.sensor_wire.messages import (
 )
 from schemas.sensor_wire.packing import Packing
 from schemas.sensors import SensorAnswer, SensorFault
-from tests.support.sensors.tcp_bench import TcpBenches
-from tests.support.sensors.tcp_intake import WINDOW, FakeIntake, values_of
+from tests.support.sensors.tcp.bench import TcpBenches
+from tests.support.sensors.tcp.intake import WINDOW, FakeIntake, values_of
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio

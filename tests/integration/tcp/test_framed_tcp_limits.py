@@ -24,8 +24,8 @@ from schemas.sensor_wire.packing import Packing
 from service.settings import SettingsError
 from service.transport.tcp.framed import TURN_FRAMES
 from tests.support.proxies.certificates import self_signed
-from tests.support.sensors.tcp_bench import TcpBenches
-from tests.support.sensors.tcp_intake import WINDOW, FakeIntake, values_of
+from tests.support.sensors.tcp.bench import TcpBenches
+from tests.support.sensors.tcp.intake import WINDOW, FakeIntake, values_of
 from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.anyio

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.sensors.tcp_bench import LOOPBACK, TcpBenches
-from tests.support.sensors.tcp_intake import WINDOW, FakeIntake, values_of
+from tests.support.sensors.tcp.bench import LOOPBACK, TcpBenches
+from tests.support.sensors.tcp.intake import WINDOW, FakeIntake, values_of
 from tests.support.waiting import eventually, turns
 
 pytestmark = pytest.mark.anyio

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from tests.support.repository import ROOT
-from tests.support.sensors.tcp_bench import TcpBenches
-from tests.support.sensors.tcp_intake import FakeIntake, values_of
+from tests.support.sensors.tcp.bench import TcpBenches
+from tests.support.sensors.tcp.intake import FakeIntake, values_of
 from tests.support.sensors.tiny_series import LABELS, LENGTH, normalised, write_series_model
 from tests.support.servers.databases import missing
 from tests.support.servers.server import LiveServer, serve

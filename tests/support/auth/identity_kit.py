@@ -1,4 +1,4 @@
-"""The objects of identity on one database, wired like ``service/identity.py``.
+"""The objects of identity on one database, wired like ``service/runtime/identity.py``.
 
 The clock is manual. Two kits on one database represent two servers.
 """

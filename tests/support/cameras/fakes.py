@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 from schemas.cameras import CameraAnswer, Crop
 from schemas.errors import ServiceError
-from service.agreement import FrameAnswer
 from service.cameras.pipeline.pictures import Prepared
 from service.cameras.sources.source import Frame, SourceFailed, SourceSpec
 from service.cameras.watching.classifying import Answered
 from service.cameras.watching.live import now
+from service.coordination.agreement import FrameAnswer
 
 Step = bytes | SourceFailed
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from schemas.model_input import Colour, Dtype, InputSpec, Layout
+from schemas.manifest.model_input import Colour, Dtype, InputSpec, Layout
 from tests.support.models.tiny_model import input_spec, write_model
 
 WIDTH, HEIGHT = 24, 16

@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from observability.metrics.metrics import Metrics
-from schemas.model_input import InputSpec
+from schemas.manifest.model_input import InputSpec
 from service.core.engine.pool import WorkerPool
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.resizers import Resizer, best_resizer

@@ -14,7 +14,7 @@ from typing import Any
 
 from service.pki.folder import CertificateFolder
 from tests.support.deploy.compose_files import services
-from tests.support.environment import clean_environment
+from tests.support.processes.environment import clean_environment
 from tests.support.repository import ROOT
 from tests.support.servers.databases import free_port, missing
 from tests.support.waiting import PATIENCE, wait_until

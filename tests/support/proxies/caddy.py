@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.callers.raw_http import PATIENCE, Answer
-from tests.support.environment import clean_environment
+from tests.support.processes.environment import clean_environment
 from tests.support.proxies.tls import Edge
 from tests.support.servers.databases import free_port, missing
 

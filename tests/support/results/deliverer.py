@@ -19,7 +19,7 @@ from service.coordination.cursors import CursorStore
 from service.coordination.feed import EventFeed
 from service.coordination.kept_events import Retention
 from service.coordination.leases import FileLeases
-from service.result_settings import MqttSettings, WebhookSettings
+from service.settings.results import MqttSettings, WebhookSettings
 from tests.support.results.fakes import FakeCameras
 
 SECRET = SecretStr("a secret of sixteen characters or more")

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from observability.metrics.metrics import Metrics
 from service.cameras.results.opening import open_results
-from service.result_settings import MqttSettings, WebhookSettings
+from service.settings.results import MqttSettings, WebhookSettings
 from tests.support.results.fakes import FakeCameras, FakeCursors, FakeEvents, FakeLeases
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.environment import clean_environment
+from tests.support.processes.environment import clean_environment
 from tests.support.repository import ROOT
 from tests.support.waiting import PATIENCE
 

@@ -14,7 +14,7 @@ from auth.principal import Principal
 from schemas.classify import Prediction
 from schemas.errors import NotFound, NotReady, ServiceError
 from schemas.sensors import SensorAnswer, SensorEvent, SensorFault, SensorSpec
-from service.agreement import FrameAnswer
+from service.coordination.agreement import FrameAnswer
 from service.sensors.ingest.models import Line, Verdict
 from service.sensors.ingest.ports import Door, Ending
 from service.sensors.ingest.results import moment_of

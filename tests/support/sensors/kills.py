@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from tests.support.environment import clean_environment
+from tests.support.processes.environment import clean_environment
 from tests.support.repository import ROOT
 from tests.support.sensors.device import Plan, loudest
 from tests.support.sensors.tiny_series import LABELS, LENGTH

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.support.sensors.small_server import SmallServer
+from tests.support.sensors.tcp.small_server import SmallServer
 from tests.support.waiting import PATIENCE
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.environment import clean_environment
+from tests.support.processes.environment import clean_environment
 
 PATIENCE = 120
 

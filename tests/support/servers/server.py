@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from tests.support.environment import clean_environment
+from tests.support.processes.environment import clean_environment
 
 READY = re.compile(r"Potoo is ready: +(http://\S+)")
 GRPC = re.compile(r"gRPC: +(\S+)")

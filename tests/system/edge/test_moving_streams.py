@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from auth.keys import make_private
 from tests.support.callers.streams import PATH, Stream, through
-from tests.support.documented_client import DRAW, documented_client
+from tests.support.documents.documented_client import DRAW, documented_client
 from tests.support.models.pictures import RED, plain
 from tests.support.proxies.caddy import caddy, programs
 from tests.support.proxies.envoy import Envoy, envoy

@@ -25,8 +25,8 @@ import psutil
 
 from observability.metrics.metrics import Metrics
 from service.core.scheduling.call_context import CallContext
-from service.process import tune
-from service.runtime import open_models, open_pool
+from service.runtime.process import tune
+from service.runtime.runtime import open_models, open_pool
 from service.settings import load_settings
 
 CYCLES = int(sys.argv[2])
@@ -61,8 +61,8 @@ import psutil
 
 from observability.metrics.metrics import Metrics
 from service.core.scheduling.call_context import CallContext
-from service.process import tune
-from service.runtime import open_models, open_pool
+from service.runtime.process import tune
+from service.runtime.runtime import open_models, open_pool
 from service.settings import load_settings
 
 source, cycles = Path(sys.argv[1]) / "everyday/1", int(sys.argv[2])

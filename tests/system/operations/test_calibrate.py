@@ -12,8 +12,8 @@ import yaml
 from service.core.serving.calibration import find_calibration, keep_calibration
 from service.core.settings import RunSettings
 from tests.support.callers.tensors import INFER, images, in_json, refused
-from tests.support.environment import clean_environment
 from tests.support.models.tiny_model import write_model
+from tests.support.processes.environment import clean_environment
 from tests.support.servers.server import serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]

@@ -23,7 +23,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from observability.metrics.metrics import Metrics
 from schemas.pb import open_inference_pb2 as pb
 from service.settings import SettingsError, load_settings
-from service.transport.grpc.tls import credentials
+from service.transport.grpc.server.tls import credentials
 from tests.support.callers.rpc import Client, connected, files, refused, tensor, told_to_go
 from tests.support.callers.tensors import images
 from tests.support.models.pictures import encoded, noise

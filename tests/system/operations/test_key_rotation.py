@@ -15,7 +15,7 @@ from jose import jwt
 
 from auth.keys import ACTIVATION_SECONDS
 from tests.support.callers.oauth_client import App
-from tests.support.environment import clean_environment
+from tests.support.processes.environment import clean_environment
 from tests.support.servers.databases import fresh_database
 from tests.support.servers.server import LiveServer, serve_together
 from tests.support.waiting import wait_until

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.environment import clean_environment
+from tests.support.processes.environment import clean_environment
 
 pytestmark = pytest.mark.slow
 

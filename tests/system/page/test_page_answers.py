@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from service.cli.percent import percent
+from service.cli.shared.percent import percent
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import GROUPED, MEASURED, write_model, write_multi_label
 from tests.support.servers.browser import Visit, photo, visit

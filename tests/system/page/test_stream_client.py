@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Browser
 
-from tests.support.documented_client import DRAW, documented_client
+from tests.support.documents.documented_client import DRAW, documented_client
 from tests.support.servers.browser import visit
 from tests.support.servers.server import LiveServer
 

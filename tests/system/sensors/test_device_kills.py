@@ -30,7 +30,12 @@ def test_kills_lose_and_double_nothing(tmp_path: Path, victim: str) -> None:
     plan = Plan(f"tcp://127.0.0.1:{port}", "pump-3", "", 1, LENGTH, rate=2000)
     device = DeviceProcess.of(plan, tmp_path / "device")
     server = ModuleProcess(
-        ["tests.support.sensors.small_server", str(port), str(tmp_path / "server.db"), str(LENGTH)],
+        [
+            "tests.support.sensors.tcp.small_server",
+            str(port),
+            str(tmp_path / "server.db"),
+            str(LENGTH),
+        ],
         tmp_path / "server.log",
     )
     stored = Stored(tmp_path / "server.db", QUERY)

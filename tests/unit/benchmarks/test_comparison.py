@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import models, photo
 from benchmarks.peers import servers
 from benchmarks.peers.comparison import POTOO, SMOKE, Compared, compare
 from benchmarks.peers.environments import NotInstalled
+from benchmarks.support import models, photo
 
 BY_PACKAGE = {peer.package: peer for peer in servers.PEERS}
 

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.streams.freshness import Freshness
 from benchmarks.streams.throughput import Throughput
 from benchmarks.streams.websocket_load import StreamLoad, stream
-from benchmarks.subject import Subject
+from benchmarks.support.subject import Subject
 from tests.support.servers.server import LiveServer
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks import models, results, revisions, subject
 from benchmarks.http import bare_loop
 from benchmarks.peers import environments, servers, work
 from benchmarks.peers.comparison import best_class
-from benchmarks.subject import ROOT, DoesNotStart, Subject
+from benchmarks.support import models, results, revisions, subject
+from benchmarks.support.subject import ROOT, DoesNotStart, Subject
 from service.core.repository.version_files import read_manifest
 
 pytestmark = pytest.mark.process

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from benchmarks import models, photo
 from benchmarks.http.bare_loop import better
 from benchmarks.http.textbook import textbook, top_five
-from schemas.model_output import OutputSpec
+from benchmarks.support import models, photo
+from schemas.manifest.model_output import OutputSpec
 from service.core.imaging.postprocessing import probabilities, top_k
 from service.core.imaging.preprocessing import TensorConverter
 from service.core.repository.version_files import read_manifest

@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 from auth.store.accounts import Account
 from service.cli import app
-from service.cli.accounts import with_identity
-from service.identity import Identity
+from service.cli.identity.accounts import with_identity
+from service.runtime.identity import Identity
 from service.settings import load_settings
 
 Potoo = Callable[..., Result]

@@ -143,7 +143,7 @@ def test_followed_camera_that_is_removed_ends_the_command(
         with closing(sqlite3.connect(data_dir / "potoo.db")) as store, store:
             store.execute("DELETE FROM cameras")
 
-    monkeypatch.setattr("service.cli.event_lines._pause", remove_meanwhile)
+    monkeypatch.setattr("service.cli.shared.event_lines._pause", remove_meanwhile)
     result = potoo("cameras", "events", door, "--follow", "--data-dir", data_dir)
     failed(result, "There is no camera")
 

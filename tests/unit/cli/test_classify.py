@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.answer_lines import summary_line
+from service.cli.shared.answer_lines import summary_line
 from service.core.imaging.answer import (
     Classification,
     ImageFacts,

@@ -14,7 +14,7 @@ from schemas.sensor_wire.messages import Error, Hello
 from service.cli import app
 from service.cli.sensors.recordings import read_recording
 from tests.support.sensors.served import served
-from tests.support.sensors.small_server import SmallServer
+from tests.support.sensors.tcp.small_server import SmallServer
 
 ROWS = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
 

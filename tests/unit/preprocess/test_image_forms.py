@@ -12,7 +12,7 @@ import orjson
 import pytest
 from PIL import Image
 
-from schemas.model_input import Colour, InputSpec
+from schemas.manifest.model_input import Colour, InputSpec
 from schemas.preprocess.image import PreparedImageResponse
 from service.core.engine.engine import Images
 from service.core.imaging.answer import ModelRef

@@ -17,13 +17,13 @@ from schemas.errors import (
     Unsupported,
     Violation,
 )
-from schemas.model_input import Colour, InputSpec
+from schemas.http.problem import Problem
+from schemas.manifest.model_input import Colour, InputSpec
 from schemas.models import ModelInfo, ModelManifest
 from schemas.operator_error import first_fault
-from schemas.problem import Problem
+from tests.support.models.text.tiny_text import text_input, text_manifest
 from tests.support.models.tiny_model import colour_manifest, input_spec
 from tests.support.models.tiny_numeric import numeric_input, scaler_manifest
-from tests.support.models.tiny_text import text_input, text_manifest
 from tests.support.repository import MANIFESTS
 from tests.support.sensors.tiny_series import series_input, series_manifest
 

@@ -19,7 +19,7 @@ from schemas.sensor_wire.frames import (
     encode_frame,
     from_device,
 )
-from tests.support.examples import examples
+from tests.support.suite.examples import examples
 
 ANY = dict.fromkeys(FrameType, 4096)
 FRAMES = [

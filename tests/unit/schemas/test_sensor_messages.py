@@ -31,7 +31,7 @@ from schemas.sensor_wire.messages import (
 )
 from schemas.sensor_wire.packing import Packing, Samples, pack, unpack
 from schemas.sensors import MAX_EPOCH, MAX_SEQUENCE, SensorFault
-from tests.support.examples import examples
+from tests.support.suite.examples import examples
 
 MESSAGES: list[Message] = [
     Hello(1_764_000_000_000, 4096, "pump-3", "a.b.c"),

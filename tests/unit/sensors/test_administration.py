@@ -17,8 +17,8 @@ from schemas.errors import (
     ServiceError,
     Unsupported,
 )
+from schemas.manifest.series import SeriesSpec
 from schemas.sensors import NewSensor, SensorSpec
-from schemas.series import SeriesSpec
 from service.sensors.administration import SensorAdministration
 from service.sensors.opening import model_check
 from service.sensors.store.sensors import SensorStore

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.support.open_files import MOST_LEFT, closing_files
+from tests.support.processes.open_files import MOST_LEFT, closing_files
 
 
 def open_some(stack: ExitStack, number: int) -> None:

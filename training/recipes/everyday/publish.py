@@ -12,8 +12,8 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
-from schemas.model_input import Colour, Dtype, InputSpec, Layout, ShorterSide
-from schemas.model_output import OutputSpec
+from schemas.manifest.model_input import Colour, Dtype, InputSpec, Layout, ShorterSide
+from schemas.manifest.model_output import OutputSpec
 from schemas.models import (
     MANIFEST_FILE,
     MODEL_FILE,

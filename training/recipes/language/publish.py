@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.model_output import OutputSpec
+from schemas.manifest.model_output import OutputSpec
+from schemas.manifest.text import TextSpec
 from schemas.models import (
     MANIFEST_FILE,
     MODEL_FILE,
@@ -19,7 +20,6 @@ from schemas.models import (
     GoldenSample,
     ModelManifest,
 )
-from schemas.text import TextSpec
 from training.calibration import abstention_threshold, fit_temperature, softmax
 from training.recipes.language import card, golden, recipe
 from training.recipes.language.data import Paragraphs

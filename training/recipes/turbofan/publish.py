@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from schemas.model_output import OutputSpec
+from schemas.manifest.model_output import OutputSpec
+from schemas.manifest.series import SeriesSpec
 from schemas.models import (
     MANIFEST_FILE,
     MODEL_FILE,
@@ -18,7 +19,6 @@ from schemas.models import (
     GoldenSample,
     ModelManifest,
 )
-from schemas.series import SeriesSpec
 from training.calibration import abstention_threshold, fit_temperature, softmax
 from training.recipes.turbofan import card, golden, recipe
 from training.recipes.turbofan.data import Channels, Windows

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from schemas.any_input import ModelInput
-from schemas.model_input import InputSpec
-from schemas.numeric import NumericSpec
-from schemas.series import SeriesSpec
-from schemas.text import TextSpec
+from schemas.manifest.any_input import ModelInput
+from schemas.manifest.model_input import InputSpec
+from schemas.manifest.numeric import NumericSpec
+from schemas.manifest.series import SeriesSpec
+from schemas.manifest.text import TextSpec
 from service.core.engine.engine import Images
 from service.core.engine.graph_check import GraphTensor
 from service.core.engine.inputs.images import ImageInput

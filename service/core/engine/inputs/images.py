@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.model_input import InputSpec, Layout
+from schemas.manifest.model_input import InputSpec, Layout
 from service.core.engine.graph_check import ManifestMismatch, Shape
 from service.core.engine.inputs.single import SingleInput, fits
 

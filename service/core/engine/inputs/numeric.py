@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.numeric import NumericSpec
+from schemas.manifest.numeric import NumericSpec
 from service.core.engine.graph_check import ManifestMismatch, Shape
 from service.core.engine.inputs.single import SingleInput
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.series import SeriesSpec
+from schemas.manifest.series import SeriesSpec
 from service.core.engine.graph_check import ManifestMismatch, Shape
 from service.core.engine.inputs.single import SingleInput
 

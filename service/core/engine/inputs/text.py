@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from schemas.text import TextSpec
+from schemas.manifest.text import TextSpec
 from service.core.engine.engine import Images
 from service.core.engine.graph_check import GraphTensor, ManifestMismatch, listed
 

@@ -7,11 +7,11 @@ from typing import NoReturn
 import numpy as np
 
 from schemas.errors import Unsupported
-from schemas.model_input import Dtype, InputSpec, Layout
+from schemas.manifest.model_input import Dtype, InputSpec, Layout
 from service.core.engine.engine import Images
 from service.core.imaging.preprocessing import Preprocessor
+from service.core.serving.checks.noise import noise
 from service.core.serving.kinds.kind import SingleItems
-from service.core.serving.noise import noise
 
 
 class ImageKind(SingleItems):

@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from schemas.numeric import NumericSpec
+from schemas.manifest.numeric import NumericSpec
 from service.core.engine.engine import Images, Outputs
 from service.core.numeric.column_map import ColumnMap
 from service.core.numeric.rows import (
@@ -17,8 +17,8 @@ from service.core.numeric.rows import (
     check_rows,
     rows_of_npy,
 )
+from service.core.serving.checks.noise import noise
 from service.core.serving.kinds.kind import Part, PrepareEach
-from service.core.serving.noise import noise
 
 _FAR = 8.0
 """A number beyond nearly all others, of columns with mean 0 and deviation 1."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from schemas.model_input import InputSpec
+from schemas.manifest.model_input import InputSpec
+from schemas.manifest.numeric import NumericSpec
+from schemas.manifest.series import SeriesSpec
+from schemas.manifest.text import TextSpec
 from schemas.models import ModelManifest
-from schemas.numeric import NumericSpec
-from schemas.series import SeriesSpec
-from schemas.text import TextSpec
 from service.core.engine.graph_check import ManifestMismatch
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.preprocessing import Preprocessor, pixel_spec

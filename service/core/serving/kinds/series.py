@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from schemas.series import SeriesSpec
+from schemas.manifest.series import SeriesSpec
 from service.core.engine.engine import Images
 from service.core.numeric.column_map import ColumnMap
 from service.core.series.preprocessing import (
@@ -16,8 +16,8 @@ from service.core.series.preprocessing import (
     Window,
     window_of_npy,
 )
+from service.core.serving.checks.noise import standard_noise
 from service.core.serving.kinds.kind import SingleItems
-from service.core.serving.noise import standard_noise
 
 SERIES_BATCH = 16
 """Windows are small: unlike images, those that wait together are faster together, on CPUs too."""

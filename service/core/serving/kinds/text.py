@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from schemas.errors import InvalidTensor
-from schemas.text import TextSpec
+from schemas.manifest.text import TextSpec
 from service.core.engine.engine import Images
 from service.core.serving.kinds.kind import Part, SingleItems
 from service.core.text.preprocessing import (

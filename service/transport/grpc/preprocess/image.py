@@ -5,7 +5,7 @@ from __future__ import annotations
 from schemas.errors import InvalidImage, InvalidParameter, PayloadTooLarge, Violation
 from schemas.pb import potoo_pb2 as pb
 from service.preprocess.images.forms import datatype_of, raw_of
-from service.runtime import Runtime
+from service.runtime.runtime import Runtime
 from service.settings import LimitSettings
 from service.transport.grpc.call import Call
 from service.transport.grpc.tickets import ticket_of

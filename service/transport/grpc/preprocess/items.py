@@ -14,7 +14,7 @@ from service.transport.grpc.preprocess.numeric import NumericMethod
 from service.transport.grpc.preprocess.text import TextMethod
 from service.transport.grpc.reading import Messages
 from service.transport.grpc.streaming import answer_stream
-from service.transport.inference_parameters import MAX_ID_CHARS
+from service.transport.open_inference.inference_parameters import MAX_ID_CHARS
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.errors import InvalidParameter, Violation
-from schemas.numeric import ScalerName, parse_scaler_name
+from schemas.manifest.numeric import ScalerName, parse_scaler_name
 from schemas.pb import potoo_pb2 as pb
 from schemas.preprocess.numeric import Impute, Method
 from service.core.numeric.column_map import Columns
@@ -18,7 +18,7 @@ from service.preprocess.numbers import ScaledRows, Scaling
 from service.preprocess.numeric.csv_rows import CsvOptions
 from service.preprocess.numeric.reading import RowFormat, read_rows
 from service.preprocess.numeric.rows import RowLimits, Rows, raw_rows
-from service.runtime import Runtime
+from service.runtime.runtime import Runtime
 from service.settings import LimitSettings
 from service.transport.grpc.call import Call
 from service.transport.grpc.tickets import ticket_of

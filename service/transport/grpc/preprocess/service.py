@@ -7,7 +7,7 @@ from functools import partial
 
 from auth.principal import Scope
 from schemas.pb import potoo_pb2 as pb
-from service.runtime import Runtime
+from service.runtime.runtime import Runtime
 from service.settings import LimitSettings
 from service.transport.grpc.errors import Faults
 from service.transport.grpc.methods import SMALL_BYTES, Service, Stream, Unary

@@ -10,7 +10,7 @@ from schemas.errors import InvalidParameter, Violation
 from schemas.pb import potoo_pb2 as pb
 from schemas.preprocess.text import Padding, PrepareTextOptions
 from service.preprocess.text.prepared import PreparedTexts
-from service.runtime import Runtime
+from service.runtime.runtime import Runtime
 from service.settings import LimitSettings
 from service.transport.grpc.call import Call
 from service.transport.grpc.tickets import ticket_of

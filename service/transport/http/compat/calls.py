@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from service.core.imaging.answer import Classification
 from service.core.scheduling.call_context import CallContext
-from service.core.serving.description import metadata
+from service.core.serving.queries.description import metadata
 from service.core.tensors.inference import InferRequest
 from service.transport.budget import Reservation
 from service.transport.dependencies import admit, runtime_of

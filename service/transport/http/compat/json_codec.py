@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from schemas.errors import InvalidRequest, InvalidTensor
-from schemas.inference import TensorMetadata
+from schemas.http.inference import TensorMetadata
 from service.core.imaging.answer import Classification
 from service.core.tensors.inference import InferResponse
 from service.core.tensors.tensors import MAX_RANK, Tensor, from_values, of_bytes, shown

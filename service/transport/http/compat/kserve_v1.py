@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from schemas.compatibility import RowAnswers, Rows
+from schemas.http.compatibility import RowAnswers, Rows
 from service.transport.dependencies import call_context
 from service.transport.http.compat.calls import predict
 from service.transport.http.compat.operation import add_call

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from auth.principal import Scope
-from schemas.inference import InferenceError
+from schemas.http.inference import InferenceError
 from service.transport.dependencies import requires
 from service.transport.http.middleware.lean_route import LeanRoute
 from service.transport.http.middleware.openapi import problems

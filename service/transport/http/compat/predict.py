@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from auth.principal import Scope
 from schemas.classify import ClassifyOptions
-from schemas.compatibility import BestClasses
+from schemas.http.compatibility import BestClasses
 from service.core.scheduling.priority import Priority
 from service.transport.budget import Reservation
 from service.transport.dependencies import call_context, requires

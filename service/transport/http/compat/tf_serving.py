@@ -14,7 +14,8 @@ from starlette.responses import Response
 
 from auth.principal import Scope
 from schemas.classify import MAX_TOP_K
-from schemas.compatibility import (
+from schemas.errors import ModelNotFound
+from schemas.http.compatibility import (
     ColumnAnswers,
     Columns,
     Dimension,
@@ -33,8 +34,7 @@ from schemas.compatibility import (
     TensorShape,
     VersionStatus,
 )
-from schemas.errors import ModelNotFound
-from schemas.inference import Datatype, TensorMetadata
+from schemas.http.inference import Datatype, TensorMetadata
 from schemas.serving import VersionState
 from service.transport.dependencies import (
     ClassifierDep,
@@ -47,7 +47,7 @@ from service.transport.http.compat.calls import classify_examples, predict
 from service.transport.http.compat.operation import TAG, add_call, errors
 from service.transport.http.middleware.compression import ENCODINGS
 from service.transport.http.middleware.error_formats import ErrorFormat, error_alone
-from service.transport.inference_parameters import version_number
+from service.transport.open_inference.inference_parameters import version_number
 
 PROTOCOL = "tf_serving"
 ERROR_FORMAT = ErrorFormat(

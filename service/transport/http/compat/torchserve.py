@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from auth.principal import Scope
 from schemas.classify import DEFAULT_TOP_K
-from schemas.compatibility import Ping, TorchServeError
 from schemas.errors import ErrorCode
+from schemas.http.compatibility import Ping, TorchServeError
 from service.transport.budget import Reservation
 from service.transport.dependencies import RuntimeDep, call_context, requires
 from service.transport.http.body.uploads import uploads_of

@@ -39,7 +39,7 @@ from schemas.errors import (
     Unauthenticated,
     Violation,
 )
-from schemas.problem import Problem, ProblemViolation
+from schemas.http.problem import Problem, ProblemViolation
 from service.transport.http.middleware.error_formats import ErrorFormat, error_format_at
 
 PROBLEM_TYPE = "application/problem+json"

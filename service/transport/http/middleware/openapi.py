@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from schemas.errors import ErrorCode, ServiceError
-from schemas.problem import Problem
+from schemas.http.problem import Problem
 from service import __version__
 from service.settings import Exposure
 from service.transport.dependencies import requires

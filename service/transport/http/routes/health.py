@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from auth.principal import Scope
-from schemas.health import Liveness, Readiness
+from schemas.http.health import Liveness, Readiness
 from service.settings import Exposure
 from service.transport.dependencies import RuntimeDep, metrics_of, requires
 from service.transport.http.middleware.media_type import list_of

@@ -27,8 +27,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from observability.metrics.metrics import Metrics
+from service.runtime.shutdown import Shutdown
 from service.settings import LimitSettings
-from service.shutdown import Shutdown
 from service.transport.budget import BodyBudget
 from service.transport.http.body.body import BYTES_PER_SECOND
 from service.transport.http.middleware.disconnect import LEFT

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import orjson
 
 from schemas.errors import ErrorCode
-from schemas.problem import Problem
+from schemas.http.problem import Problem
 from service.transport.http.middleware.error_formats import ErrorFormat, error_format_at
 from service.transport.http.middleware.errors import PROBLEM_TYPE, TITLES
 

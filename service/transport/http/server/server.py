@@ -13,7 +13,7 @@ from types import FrameType
 import uvicorn
 
 from observability.logs.logging import get_logger
-from service.process import freeze_gc, give_memory_back, tune
+from service.runtime.process import freeze_gc, give_memory_back, tune
 from service.settings import Settings
 from service.transport.http.server.protocol import STATE_KEY, ConnectionContext
 from service.transport.http.server.shutdown_watchdog import GRACE_SECONDS, ShutdownWatchdog

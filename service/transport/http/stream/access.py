@@ -7,7 +7,7 @@ import time
 from auth.limiting.limits import Allowance
 from auth.principal import Principal, Scope
 from schemas.errors import Unauthenticated
-from service.runtime import Runtime
+from service.runtime.runtime import Runtime
 from service.transport.http.stream.session.actions import Grant
 from service.transport.open_streams import OpenStreams
 from service.transport.policy import authorize

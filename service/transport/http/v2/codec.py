@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from schemas.errors import InvalidRequest, InvalidTensor
-from schemas.inference import Datatype
+from schemas.http.inference import Datatype
 from service.core.scheduling.priority import Priority
 from service.core.tensors.inference import (
     MAX_TENSORS,
@@ -32,7 +32,7 @@ from service.core.tensors.tensors import (
     to_raw,
 )
 from service.transport.http.body.json_text import without_mark
-from service.transport.inference_parameters import (
+from service.transport.open_inference.inference_parameters import (
     Parameters,
     RequestedOutput,
     refuse_long_id,

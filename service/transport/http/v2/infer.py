@@ -9,8 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from auth.principal import Scope
-from schemas.inference import InferResponseBody
-from service.transport.classification_extension import with_classes
+from schemas.http.inference import InferResponseBody
 from service.transport.dependencies import admit, call_context, requires, runtime_of
 from service.transport.http.body.uploads import uploads_of
 from service.transport.http.middleware.compression import ENCODINGS, MIN_BYTES, accepted, compress
@@ -20,6 +19,7 @@ from service.transport.http.middleware.openapi import BINARY
 from service.transport.http.v2 import codec
 from service.transport.http.v2.bodies import read_infer
 from service.transport.http.v2.routes import TAG, errors, version_of
+from service.transport.open_inference.classification_extension import with_classes
 
 PROTOCOL = "v2"
 _HEADER = {

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from auth.principal import Scope
 from schemas.errors import InvalidRequest, NotReady
-from schemas.inference import (
+from schemas.http.inference import (
     InferenceError,
     ModelConfig,
     ModelMetadata,
@@ -38,7 +38,12 @@ from service.transport.http.body.json_body import MAX_JSON_BYTES
 from service.transport.http.body.json_text import without_mark
 from service.transport.http.body.uploads import uploads_of
 from service.transport.http.middleware.openapi import problems
-from service.transport.inference_parameters import EXTENSIONS, SERVER, refuse_upload, version_named
+from service.transport.open_inference.inference_parameters import (
+    EXTENSIONS,
+    SERVER,
+    refuse_upload,
+    version_named,
+)
 
 TAG = "inference"
 BODIES = (RepositoryIndexRequest, RepositoryChange)

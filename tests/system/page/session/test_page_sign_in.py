@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from playwright.sync_api import Browser, expect
 
-from service.first_run import make_link
+from service.runtime.first_run import make_link
 from service.settings import load_settings
 from tests.support.callers.accounts import add_person
 from tests.support.models.pictures import RED, plain

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import Unauthenticated
 from tests.support.auth.forge import CLAIMS, token, verifier
-from tests.support.examples import examples
+from tests.support.suite.examples import examples
 
 GOOD = token()
 VERIFIER = verifier()

@@ -16,10 +16,10 @@ from schemas.cameras import CameraEvent, CameraStatus
 from service.cameras.results.mqtt import NAME, CameraMessages
 from service.cameras.results.topics import Topics
 from service.coordination.ports import OutputCursor
+from service.coordination.retrying import Clock
 from service.mqtt.discovery import Discovery
 from service.mqtt.link import BrokerAway, Message
 from service.mqtt.output import Output
-from service.retrying import Clock
 from tests.support.results.fakes import (
     BEGIN,
     FakeCameras,

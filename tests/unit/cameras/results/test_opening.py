@@ -20,7 +20,7 @@ from service.cameras.results.opening import MQTT_LEASE, WEBHOOK_LEASE, open_resu
 from service.cameras.results.webhooks import output_name
 from service.coordination import turns
 from service.coordination.ports import LeaseLost, OutputCursor
-from service.result_settings import MqttSettings, WebhookSettings
+from service.settings.results import MqttSettings, WebhookSettings
 from tests.support.repository import ROOT
 from tests.support.results.fakes import FakeCameras, FakeCursors, FakeEvents, FakeLeases, event
 from tests.support.results.receiver import Receiver, receiving

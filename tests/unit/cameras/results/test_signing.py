@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from service.cameras.results.signing import Signer, message_id
-from service.result_settings import secret_key
+from service.settings.results import secret_key
 from tests.support.repository import ROOT
 from tests.support.results.fakes import event
 

@@ -17,7 +17,7 @@ from service.cameras.results.sending import NotSent, Reply
 from service.cameras.results.signing import Signer
 from service.cameras.results.webhooks import WebhookOutput, output_name
 from service.coordination.ports import OutputCursor
-from service.retrying import Clock
+from service.coordination.retrying import Clock
 from tests.support.results.fakes import FakeCursors, FakeEvents, Time, event
 from tests.support.waiting import eventually
 

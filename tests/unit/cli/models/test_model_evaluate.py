@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.support.models.evaluation_kit import colour_pictures
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import write_model
+from tests.support.modeltools.evaluation_kit import colour_pictures
 from tests.unit.cli.conftest import Potoo, failed
 
 COUNT = 300

@@ -10,9 +10,9 @@ import onnx
 import pytest
 
 from tests.support.models.pictures import RED, plain
+from tests.support.models.text.tiny_text import mean_graph, write_text_model
 from tests.support.models.tiny_model import LABELS, write_model
 from tests.support.models.tiny_numeric import rows, scaled, scaler_graph, write_scaler
-from tests.support.models.tiny_text import mean_graph, write_text_model
 from tests.unit.cli.conftest import Potoo, failed
 
 TAKES = "The model takes rows of 3 numbers, not images."

@@ -9,7 +9,7 @@ import pytest
 
 from client.sensors import BlockingSensorClient, ClientClosed, QueueInUse
 from tests.support.sensors.served import served
-from tests.support.sensors.small_server import SmallServer
+from tests.support.sensors.tcp.small_server import SmallServer
 
 
 @pytest.fixture

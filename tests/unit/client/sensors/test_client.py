@@ -22,7 +22,7 @@ from client.sensors import (
     Timing,
 )
 from schemas.sensor_wire.messages import Error
-from tests.support.sensors.small_server import SmallServer
+from tests.support.sensors.tcp.small_server import SmallServer
 from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.anyio

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
-from schemas.model_input import InputSpec
-from schemas.model_output import OutputSpec
+from schemas.manifest.model_input import InputSpec
+from schemas.manifest.model_output import OutputSpec
 from schemas.models import ModelManifest
 from service.core.engine import pixel_prefix
 from service.core.engine.graph_check import ManifestMismatch
@@ -25,8 +25,8 @@ from service.core.engine.onnx_engine import OnnxEngine
 from service.core.engine.pixel_prefix import NoPixels, with_pixels
 from service.core.engine.providers import Provider
 from service.core.imaging.preprocessing import TensorConverter, pixel_spec
-from tests.support.examples import examples
 from tests.support.models.tiny_model import colour_graph, colour_manifest, input_spec
+from tests.support.suite.examples import examples
 
 HEIGHT, WIDTH = 12, 16
 IMAGENET = {"scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}

@@ -10,9 +10,9 @@ from PIL import Image
 
 from schemas.errors import CallerError
 from service.core.imaging.preprocessing import Preprocessor
-from tests.support.examples import examples
 from tests.support.models.pictures import blobs, encoded, oriented
 from tests.support.models.tiny_model import image_limits, input_spec
+from tests.support.suite.examples import examples
 
 # A false header may allocate this many pixels, so the limit is low.
 LIMITS = image_limits(max_pixels=100_000, max_frames=4)

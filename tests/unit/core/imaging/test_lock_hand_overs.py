@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from schemas.model_output import OutputSpec
+from schemas.manifest.model_output import OutputSpec
 from schemas.models import ModelManifest
 from service.core.imaging.hedging import Hedger
 from service.core.imaging.postprocessing import probabilities, top_k

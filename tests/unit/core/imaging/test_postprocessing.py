@@ -10,9 +10,9 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from schemas.errors import InferenceFailed
-from schemas.model_output import OutputSpec
+from schemas.manifest.model_output import OutputSpec
 from service.core.imaging.postprocessing import is_small, probabilities, top_k, top_k_each
-from tests.support.examples import examples
+from tests.support.suite.examples import examples
 
 thorough = examples(200)
 

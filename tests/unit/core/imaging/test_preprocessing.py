@@ -15,7 +15,6 @@ from PIL import Image
 from schemas.errors import UnsupportedImage
 from service.core.imaging.preprocessing import Preprocessor, crop_box
 from service.core.imaging.resizers import Resizer
-from tests.support.examples import examples
 from tests.support.models.pictures import (
     blobs,
     encoded,
@@ -27,6 +26,7 @@ from tests.support.models.pictures import (
 )
 from tests.support.models.tiny_model import image_limits, input_spec
 from tests.support.resizers import RESIZERS
+from tests.support.suite.examples import examples
 
 LIMITS = image_limits()
 thorough = examples(80)

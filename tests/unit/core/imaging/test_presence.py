@@ -13,11 +13,11 @@ from onnx import numpy_helper
 
 from observability.metrics.metrics import Metrics
 from schemas.classify import Classification
-from schemas.model_output import OutputSpec
+from schemas.manifest.model_output import OutputSpec
 from service.core.engine.graph_check import ManifestMismatch
 from service.core.imaging.presence import Presence
 from service.core.repository.repository import ModelRefused
-from service.core.serving.presenting import info_of
+from service.core.serving.queries.presenting import info_of
 from tests.support.models.calls import ANYONE
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import (

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 
-from schemas.model_input import Interpolation
+from schemas.manifest.model_input import Interpolation
 from service.core.imaging import resizers
 from service.core.imaging.orientation import Box
 from service.core.imaging.resizers import Resizer, ResizerMissing, best_resizer, check_resizer
 from service.core.imaging.resizing import FILTERS, REDUCING_GAP, resize_with
 from service.core.settings import InferenceSettings
-from tests.support.examples import examples
 from tests.support.models.pictures import blobs, gradient, noise
 from tests.support.resizers import needs_cykooz
+from tests.support.suite.examples import examples
 
 Size = tuple[int, int]
 PATTERNS = ("noise", "black and white", "blobs", "bands")

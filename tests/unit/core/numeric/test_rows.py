@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from schemas.errors import InvalidTensor, Unsupported
-from schemas.numeric import NumericSpec
+from schemas.manifest.numeric import NumericSpec
 from service.core.numeric.rows import (
     CHUNK_NUMBERS,
     CHUNK_ROWS,

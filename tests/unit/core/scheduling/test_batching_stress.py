@@ -22,8 +22,8 @@ from schemas.errors import (
 from service.core.engine.pool import WorkerPool
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.batching import Batcher
-from tests.support.examples import examples
 from tests.support.models.calls import ANYONE
+from tests.support.suite.examples import examples
 
 PATIENCE = 20.0
 """Seconds after which a test that hangs fails."""

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from schemas.errors import InvalidTensor, Unsupported
-from schemas.series import SeriesSpec
+from schemas.manifest.series import SeriesSpec
 from service.core.series.preprocessing import NotFinite, SeriesPreprocessor, window_of_npy
 
 NAN, INF = np.nan, np.inf

@@ -14,8 +14,8 @@ from onnx import TensorProto, helper
 
 from observability.onnx_runtime import ort
 from schemas.errors import DeadlineExceeded, InvalidImage, NotReady, Unsupported, UnsupportedImage
-from schemas.inference import Datatype
-from schemas.model_input import Dtype, InputSpec
+from schemas.http.inference import Datatype
+from schemas.manifest.model_input import Dtype, InputSpec
 from service.core.engine.pixel_prefix import PIXELS, TENSORS, with_pixels
 from service.core.imaging.preprocessing import Preprocessor, pixel_spec
 from service.core.imaging.resizers import Resizer

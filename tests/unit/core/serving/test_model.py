@@ -31,7 +31,7 @@ from service.core.imaging.preprocessing import Preprocessor
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.serving.kinds.images import ImageKind
 from service.core.serving.model import Model
-from service.core.serving.presenting import info_of, summary_of
+from service.core.serving.queries.presenting import info_of, summary_of
 from tests.support.models.calls import ANYONE
 from tests.support.models.pictures import BLUE, GREEN, RED, encoded, gradient, plain
 from tests.support.models.tiny_model import (

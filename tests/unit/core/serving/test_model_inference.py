@@ -23,10 +23,10 @@ from schemas.errors import (
     InvalidTensor,
     UnsupportedImage,
 )
-from schemas.inference import Datatype
+from schemas.http.inference import Datatype
 from service.core.scheduling.call_context import CallContext
-from service.core.serving.description import config, metadata, statistics
 from service.core.serving.model import Model
+from service.core.serving.queries.description import config, metadata, statistics
 from service.core.settings import RunSettings
 from service.core.tensors.inference import InferRequest, InferResponse
 from service.core.tensors.tensors import Tensor, of_bytes

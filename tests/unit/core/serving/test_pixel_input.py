@@ -22,8 +22,8 @@ from service.core.engine.pool import WorkerPool
 from service.core.imaging.hedging import Hedger
 from service.core.imaging.preprocessing import Preprocessor, pixel_spec
 from service.core.serving.batch_executor import BatchExecutor, RowTask
+from service.core.serving.checks.pixel_check import pixel_difference
 from service.core.serving.kinds.images import ImageKind
-from service.core.serving.pixel_check import pixel_difference
 from service.core.serving.statistics import StatisticsCollector
 from service.core.settings import RunSettings
 from tests.support.models.calls import ANYONE

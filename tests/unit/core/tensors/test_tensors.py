@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from schemas.errors import InvalidTensor
-from schemas.inference import Datatype
+from schemas.http.inference import Datatype
 from service.core.tensors.tensors import (
     DTYPES,
     RAW_ONLY,
@@ -25,7 +25,7 @@ from service.core.tensors.tensors import (
     of_bytes,
     to_raw,
 )
-from tests.support.examples import examples
+from tests.support.suite.examples import examples
 
 thorough = examples(200)
 FIXED = [datatype for datatype in Datatype if datatype is not Datatype.BYTES]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from schemas.errors import Unsupported
-from schemas.text import TextSpec
+from schemas.manifest.text import TextSpec
 from service.core.text.preprocessing import (
     InvalidText,
     Text,
@@ -15,7 +15,7 @@ from service.core.text.preprocessing import (
     checked,
     normalised,
 )
-from tests.support.models.tiny_text import WordTokenizer, text_input
+from tests.support.models.text.tiny_text import WordTokenizer, text_input
 
 LIGATURE = "\N{LATIN SMALL LIGATURE FI}"
 ACUTE = "e\N{COMBINING ACUTE ACCENT}"

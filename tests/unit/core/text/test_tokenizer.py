@@ -14,7 +14,7 @@ from service.core.text import tokenizer
 from service.core.text.tokenizer import LibraryTokenizer, TokenizerRefused, open_tokenizer
 from service.core.text.tokenizer_checks import checked
 from service.modeltools.sources.built_in import BUNDLED_MODELS
-from tests.support.models.tokenizers import (
+from tests.support.models.text.tokenizers import (
     DIFFICULT,
     UNIGRAM,
     WORD_LEVEL,

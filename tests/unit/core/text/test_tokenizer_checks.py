@@ -9,7 +9,7 @@ import pytest
 
 from service.core.text import tokenizer_checks
 from service.core.text.tokenizer_checks import TokenizerRefused, checked
-from tests.support.models.tokenizers import (
+from tests.support.models.text.tokenizers import (
     TEMPLATE,
     UNIGRAM,
     VOCABULARY,

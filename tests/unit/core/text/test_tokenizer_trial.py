@@ -10,7 +10,7 @@ import pytest
 from service.core.text import tokenizer_trial
 from service.core.text.tokenizer import TokenizerRefused, open_tokenizer
 from service.core.text.tokenizer_trial import tried
-from tests.support.models.tokenizers import WORD_PIECE, changed, spec, written
+from tests.support.models.text.tokenizers import WORD_PIECE, changed, spec, written
 
 pytestmark = pytest.mark.process
 

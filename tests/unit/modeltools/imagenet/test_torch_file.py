@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.modeltools.imagenet.torch_file import MAGIC, PROTOCOL, UnsafeWeights, read_tensors
-from tests.support.models.torch_files import Reference, ones, write
+from tests.support.modeltools.torch_files import Reference, ones, write
 
 
 def test_tensors_are_read_back_unchanged(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.model_input import Colour
+from schemas.manifest.model_input import Colour
 from service.modeltools.importing.dry_run import DryRun, dry_run, table
 from service.modeltools.importing.graph_facts import CannotImport
 from service.modeltools.importing.importing import ImportOptions

@@ -9,9 +9,9 @@ import pytest
 from service.core.repository.repository import Repository
 from service.modeltools.importing.golden_photos import read_photos
 from service.modeltools.importing.graph_facts import CannotImport
-from tests.support.models.import_kit import bring
 from tests.support.models.pictures import BLUE, GREEN, RED, plain
 from tests.support.models.tiny_model import LABELS, multi_label_graph
+from tests.support.modeltools.import_kit import bring
 
 YELLOW = (255, 255, 0)
 

@@ -9,12 +9,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from schemas.model_input import Colour, Dtype, Layout, ShorterSide, Squash
+from schemas.manifest.model_input import Colour, Dtype, Layout, ShorterSide, Squash
 from service.core.repository.repository import ModelRefused, Repository
 from tests.support.models.calls import ANYONE
-from tests.support.models.import_kit import bring, check
 from tests.support.models.pictures import BLUE, GREEN, RED, plain
 from tests.support.models.tiny_model import LABELS, SIDE, colour_graph, served
+from tests.support.modeltools.import_kit import bring, check
 
 
 def softmaxed() -> onnx.ModelProto:

@@ -13,8 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from service.core.repository.repository import ModelRefused
 from service.modeltools.importing.graph_facts import CannotImport
-from tests.support.models.import_kit import bring
 from tests.support.models.tiny_model import LABELS, colour_graph
+from tests.support.modeltools.import_kit import bring
 
 Change = Callable[[onnx.ModelProto], object]
 

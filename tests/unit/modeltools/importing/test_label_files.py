@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from service.modeltools.importing.graph_facts import CannotImport
 from service.modeltools.importing.label_files import MAX_BYTES, read_label_file
-from tests.support.examples import examples
 from tests.support.models.tiny_model import LABELS
+from tests.support.suite.examples import examples
 
 KERAS = {"0": ["n01", "red"], "1": ["n02", "green"], "2": ["n03", "blue"]}
 BY_INDEX = {"0": "red", "1": "green", "2": "blue"}

@@ -13,8 +13,8 @@ from onnx import helper, numpy_helper
 from service.core.repository.repository import ModelRefused
 from service.modeltools.importing.graph_facts import CannotImport
 from service.modeltools.importing.output_facts import kind_of, last_operator
-from tests.support.models.import_kit import bring
 from tests.support.models.tiny_model import colour_graph, multi_label_graph
+from tests.support.modeltools.import_kit import bring
 
 
 def rows(*numbers: list[float]) -> list[NDArray[np.float32]]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from schemas.model_input import Colour, Dtype, Layout, ShorterSide, Squash
+from schemas.manifest.model_input import Colour, Dtype, Layout, ShorterSide, Squash
 from service.core.imaging.preprocessing import Preprocessor
 from service.modeltools.importing.graph_facts import CannotImport, InputFacts
 from service.modeltools.importing.preparation import (

@@ -15,10 +15,10 @@ from service.core.repository.version_files import read_manifest
 from service.modeltools.measuring.calibrating import Calibrated, calibrate
 from service.modeltools.measuring.fitting import CannotFit
 from service.modeltools.measuring.running import NothingToMeasure
-from tests.support.models.evaluation_kit import colour_pictures
-from tests.support.models.import_kit import check
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import image_limits, write_model, write_multi_label
+from tests.support.modeltools.evaluation_kit import colour_pictures
+from tests.support.modeltools.import_kit import check
 from tests.unit.modeltools.measuring.test_running import shares_graph
 
 COUNT = 400

@@ -15,7 +15,7 @@ from service.modeltools.measuring.confusion_picture import (
 from service.modeltools.measuring.evaluation import Evaluation
 from service.modeltools.measuring.measuring import measure
 from service.modeltools.measuring.truth import Truth
-from tests.support.models.evaluation_kit import hedger, shares, truth
+from tests.support.modeltools.evaluation_kit import hedger, shares, truth
 
 CELL = 30
 

@@ -10,7 +10,7 @@ from service.modeltools.measuring.evaluation import Evaluation, Share
 from service.modeltools.measuring.evaluation_report import as_json, class_table, curve_table, table
 from service.modeltools.measuring.measuring import measure
 from service.modeltools.measuring.truth import FOREIGN
-from tests.support.models.evaluation_kit import hedger, shares, truth
+from tests.support.modeltools.evaluation_kit import hedger, shares, truth
 
 TRUTHS = [truth("tabby"), truth("tabby"), truth("mug"), truth("cat"), FOREIGN]
 SHARES = shares(

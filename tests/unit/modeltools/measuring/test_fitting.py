@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from schemas.model_output import OutputSpec
+from schemas.manifest.model_output import OutputSpec
 from service.core.imaging.hedging import NEVER, Hedger
 from service.modeltools.measuring.best_answers import ABSTAINED, best_answers
 from service.modeltools.measuring.fitting import (
@@ -21,7 +21,7 @@ from service.modeltools.measuring.fitting import (
     fit_thresholds,
 )
 from service.modeltools.measuring.truth import FOREIGN, Truth
-from tests.support.models.evaluation_kit import GROUPS, LABELS, LOGITS, hedger, shares, truth
+from tests.support.modeltools.evaluation_kit import GROUPS, LABELS, LOGITS, hedger, shares, truth
 
 FLAT = hedger(labels=("a", "b"), groups={})
 A, B = (Truth.of((name,), ("a", "b"), {}) for name in "ab")

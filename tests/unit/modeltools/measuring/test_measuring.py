@@ -17,7 +17,7 @@ from service.modeltools.measuring.evaluation import (
 )
 from service.modeltools.measuring.measuring import expected_calibration_error, measure
 from service.modeltools.measuring.truth import FOREIGN
-from tests.support.models.evaluation_kit import hedger, shares, truth
+from tests.support.modeltools.evaluation_kit import hedger, shares, truth
 
 IMAGES = [
     # Thresholds 0.8, 0.7, 0.6: what is in it, probabilities; and the answer.

@@ -8,7 +8,7 @@ import pytest
 
 from service.modeltools.measuring.sample_images import SampleImage
 from service.modeltools.measuring.truth import FOREIGN, Truth, right_answers, truths_of
-from tests.support.models.evaluation_kit import GROUPS, LABELS
+from tests.support.modeltools.evaluation_kit import GROUPS, LABELS
 
 
 @pytest.mark.parametrize(

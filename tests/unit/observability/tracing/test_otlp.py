@@ -17,7 +17,7 @@ from observability.settings import ObservabilitySettings
 from observability.tracing.conventions import describe_http, describe_rpc
 from observability.tracing.otlp import FLUSH_SECONDS, QUIET_SECONDS, OtlpSender, Watched
 from observability.tracing.span import Trace
-from service.transport.grpc.server import LINGER_SECONDS
+from service.transport.grpc.server.server import LINGER_SECONDS
 from service.transport.http.server.shutdown_watchdog import GRACE_SECONDS
 from tests.support.servers.collector import Collector, collector
 

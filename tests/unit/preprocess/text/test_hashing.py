@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.preprocess.text.hashing import hashed_vectors
-from tests.support.models.tokenizers import DIFFICULT
+from tests.support.models.text.tokenizers import DIFFICULT
 
 MASK = 2**64 - 1
 

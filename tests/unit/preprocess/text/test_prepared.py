@@ -7,8 +7,8 @@ import json
 import pytest
 
 from schemas.errors import PayloadTooLarge
+from schemas.manifest.text import TextSpec
 from schemas.preprocess.text import PreparedTextResponse, PrepareTextOptions
-from schemas.text import TextSpec
 from service.core.imaging.answer import ModelRef
 from service.core.serving.text_tokens import TokenizedTexts
 from service.core.text.preprocessing import InvalidText
@@ -16,7 +16,7 @@ from service.core.text.tokenizer import LibraryTokenizer
 from service.core.text.tokenizer_checks import checked
 from service.preprocess.text import prepared as module
 from service.preprocess.text.prepared import check_texts, hashed, prepared, to_document
-from tests.support.models.tokenizers import WORD_PIECE, spec
+from tests.support.models.text.tokenizers import WORD_PIECE, spec
 
 TEXTS = ["the sea", "the sea is calm", ""]
 TOKENIZER = LibraryTokenizer(checked(json.dumps(WORD_PIECE).encode()), 8)

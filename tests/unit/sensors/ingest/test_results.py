@@ -10,7 +10,7 @@ import pytest
 from schemas.classify import Prediction
 from schemas.sensors import SensorAnswer
 from schemas.trusted import trusted
-from service.agreement import FrameAnswer
+from service.coordination.agreement import FrameAnswer
 from service.sensors.ingest.models import Verdict
 from service.sensors.ingest.results import answer_of
 from service.sensors.windows.samples import Window

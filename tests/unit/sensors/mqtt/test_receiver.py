@@ -14,15 +14,15 @@ from schemas.errors import NotReady
 from schemas.sensor_wire.frames import FROM_SERVER, FrameDecoder
 from schemas.sensor_wire.messages import Ack, Error, Message, Ping, data_of, encode, parse
 from schemas.sensors import SensorFault, SensorSpec
+from service.coordination.retrying import Clock
 from service.mqtt.link import BrokerAway
-from service.retrying import Clock
 from service.sensors.mqtt.feed import MAX_WAITING
 from service.sensors.mqtt.receiver import Receiver
 from service.sensors.mqtt.subscription import Delivery, Take
 from service.sensors.mqtt.topics import SensorTopics
 from service.sensors.records import EpochRefused
 from tests.support.results.fakes import Time
-from tests.support.sensors.mqtt_intake import SPEC, FakeIntake
+from tests.support.sensors.mqtt.intake import SPEC, FakeIntake
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio

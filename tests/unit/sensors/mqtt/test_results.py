@@ -14,16 +14,16 @@ from prometheus_client import CollectorRegistry
 from observability.metrics.result_metrics import ResultMetrics
 from schemas.sensors import Sensor, SensorCounts, SensorFault, SensorStatus
 from service.coordination.ports import OutputCursor
+from service.coordination.retrying import Clock
 from service.mqtt.discovery import SENSOR, Discovery
 from service.mqtt.link import BrokerAway, Message
 from service.mqtt.output import Output
-from service.retrying import Clock
 from service.sensors.answer_feed import HOLE_SECONDS, AnswerFeed
 from service.sensors.mqtt.results import NAME, PACE, SensorMessages
 from service.sensors.mqtt.topics import SensorTopics, Stream
 from service.sensors.records import KeptAnswer, Mark
 from tests.support.results.fakes import BEGIN, FakeCursors, Time
-from tests.support.sensors.mqtt_intake import SPEC
+from tests.support.sensors.mqtt.intake import SPEC
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.examples import examples
+from tests.support.suite.examples import examples
 from tools.autoscaling import __main__ as command
 from tools.autoscaling import policies, scoring, study, traces
 from tools.autoscaling.policies import Kind, Policy, Site, Trigger

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from schemas.errors import InvalidTensor, ModelNotFound
-from schemas.inference import Datatype
+from schemas.http.inference import Datatype
 from schemas.pb import open_inference_pb2 as pb
 from service.core.imaging.answer import ModelRef
 from service.core.scheduling.priority import Priority
 from service.core.tensors.inference import InferResponse
 from service.core.tensors.tensors import DTYPES, Tensor, of_bytes, to_raw
-from service.transport.grpc import codec
-from service.transport.inference_parameters import RequestedOutput
+from service.transport.grpc.inference import codec
+from service.transport.open_inference.inference_parameters import RequestedOutput
 
 NUMERIC = [one for one in Datatype if one not in (Datatype.BYTES, Datatype.BF16)]
 FIELDS = {

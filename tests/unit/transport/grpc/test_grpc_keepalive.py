@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from service.settings import LimitSettings
-from service.transport.grpc.server import MIN_PING_MS, server_options
+from service.transport.grpc.server.server import MIN_PING_MS, server_options
 
 pytestmark = pytest.mark.anyio
 

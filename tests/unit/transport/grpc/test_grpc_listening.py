@@ -8,7 +8,7 @@ import pytest
 
 from service.settings import SettingsError
 from service.transport.grpc.call import _address
-from service.transport.grpc.listening import reserved, target
+from service.transport.grpc.server.listening import reserved, target
 
 
 def listener(port: int, *, shared: bool) -> socket.socket:

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from service.sensor_settings import SensorSettings
 from service.settings import SettingsError
+from service.settings.sensors import SensorSettings
 from service.transport.tcp.listening import reserved
 
 LOOPBACK = ["127.0.0.1/32"]

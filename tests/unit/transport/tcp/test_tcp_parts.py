@@ -15,7 +15,7 @@ from service.transport.tcp.errors import error_of
 from service.transport.tcp.floats import FloatAssembler
 from service.transport.tcp.outbox import MOST_RESULTS, Outbox
 from service.transport.tcp.refusals import FREE, LONGEST_SECONDS, MOST_KEYS, TokenRefusals
-from tests.support.sensors.tcp_intake import joined, values_of
+from tests.support.sensors.tcp.intake import joined, values_of
 
 
 @pytest.mark.parametrize("channels", [1, 3])

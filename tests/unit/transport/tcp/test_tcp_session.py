@@ -25,8 +25,8 @@ from schemas.sensor_wire.packing import Packing
 from schemas.sensors import SensorFault
 from service.transport.tcp.session import actions as do
 from service.transport.tcp.session.session import Phase, Session, SessionLimits
-from tests.support.examples import examples
-from tests.support.sensors.tcp_intake import values_of
+from tests.support.sensors.tcp.intake import values_of
+from tests.support.suite.examples import examples
 
 LIMITS = SessionLimits(hello_seconds=5, idle_seconds=60, max_frame_bytes=4096)
 HELLO = Hello(7, 0, "pump-3", "token")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 
 from observability.metrics.preprocess_metrics import Kind
-from schemas.numeric import parse_scaler_name
+from schemas.manifest.numeric import parse_scaler_name
 from schemas.preprocess.items import ItemHead, PrepareItemsOptions
 from service.core.serving.ticket import Ticket
 from service.preprocess.images.forms import to_document

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from auth.principal import Scope
 from schemas.errors import UnsupportedMediaType
-from schemas.numeric import parse_scaler_name
+from schemas.manifest.numeric import parse_scaler_name
 from schemas.preprocess.numeric import NumericOptions, NumericRows, PreparedNumeric
 from service.core.serving.ticket import Ticket
 from service.preprocess.numbers import ScaledRows, Scaling, parse_numbers, to_document

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas.errors import InvalidImage, InvalidParameter, Violation
 from service.transport.http.body.multipart import Part
 from service.transport.http.body.uploads import _from_json, _only, _refuse_others
-from tests.support.examples import examples
+from tests.support.suite.examples import examples
 
 
 def body(image: object) -> bytes:

@@ -14,7 +14,7 @@ from observability.settings import ObservabilitySettings
 from schemas.errors import InvalidRequest, PayloadTooLarge
 from service.transport.http.body.multipart import Part, parse_form
 from service.transport.http.middleware.media_type import parse_media_type
-from tests.support.examples import examples
+from tests.support.suite.examples import examples
 
 TYPE = "multipart/form-data; boundary=b"
 FILE = b'Content-Disposition: form-data; name="file"; filename="a.png"'

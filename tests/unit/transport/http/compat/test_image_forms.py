@@ -16,8 +16,8 @@ from service.core.imaging.answer import Classification, ImageFacts, Prediction, 
 from service.transport.http.compat.calls import shares
 from service.transport.http.compat.forms import image_in_pairs, image_in_parts
 from service.transport.http.middleware.media_type import parse_media_type
-from tests.support.examples import examples
 from tests.support.models.pictures import plain
+from tests.support.suite.examples import examples
 
 thorough = examples(300)
 FIELDS = ("data", "body")

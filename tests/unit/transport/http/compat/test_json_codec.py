@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import CallerError, InvalidRequest, InvalidTensor
-from schemas.inference import Datatype, TensorMetadata
+from schemas.http.inference import Datatype, TensorMetadata
 from service.core.imaging.answer import Classification, ImageFacts, ModelRef, Prediction, Timing
 from service.core.tensors.inference import InferResponse
 from service.core.tensors.tensors import Tensor
@@ -25,7 +25,7 @@ from service.transport.http.compat.json_codec import (
     write_examples,
     write_predict,
 )
-from tests.support.examples import examples
+from tests.support.suite.examples import examples
 
 thorough = examples(300)
 FLOATS = TensorMetadata(name="x", datatype=Datatype.FP32, shape=[-1, 2, 3])

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 from starlette.responses import Response
 
-from service.runtime import Runtime
-from service.shutdown import Shutdown
+from service.runtime.runtime import Runtime
+from service.runtime.shutdown import Shutdown
 from service.transport.http.compat.torchserve import ping
 
 

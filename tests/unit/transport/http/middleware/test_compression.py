@@ -21,7 +21,7 @@ from service.transport.http.middleware.compression import (
     accepted,
     compress,
 )
-from tests.support.examples import examples
+from tests.support.suite.examples import examples
 
 thorough = examples(100)
 needs_zstd = pytest.mark.skipif(

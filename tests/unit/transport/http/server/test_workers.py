@@ -24,7 +24,7 @@ import uvicorn
 from observability.logs.logging import configure_logging
 from observability.metrics.metrics import Metrics
 from service.settings import load_settings
-from service.shutdown import Shutdown
+from service.runtime.shutdown import Shutdown
 from service.transport.budget import BodyBudget
 from service.transport.http.server import workers
 from service.transport.http.server.protocol import STATE_KEY, ConnectionContext

@@ -13,7 +13,7 @@ from service.transport.http.stream.session import actions as do
 from service.transport.http.stream.session.closing import CloseCode, refusal_code
 from service.transport.http.stream.session.framing import MAX_NUMBER
 from service.transport.http.stream.session.session import CREDITS, HELLO_SECONDS
-from tests.support.stream_session import (
+from tests.support.callers.stream_session import (
     LIFE,
     Bench,
     close_of,

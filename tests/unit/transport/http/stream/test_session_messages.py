@@ -9,7 +9,7 @@ from schemas.errors import (
 )
 from service.transport.http.stream.session import actions as do
 from service.transport.http.stream.session.closing import CloseCode
-from tests.support.stream_session import (
+from tests.support.callers.stream_session import (
     IDLE,
     LIFE,
     Bench,

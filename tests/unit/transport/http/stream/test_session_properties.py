@@ -13,8 +13,7 @@ from service.transport.http.stream.session import actions as do
 from service.transport.http.stream.session.closing import CloseCode
 from service.transport.http.stream.session.frames import LATEST_RUNNING
 from service.transport.http.stream.session.session import CREDITS
-from tests.support.examples import examples
-from tests.support.stream_session import (
+from tests.support.callers.stream_session import (
     Bench,
     Purse,
     answer,
@@ -22,6 +21,7 @@ from tests.support.stream_session import (
     numbers,
     opened,
 )
+from tests.support.suite.examples import examples
 
 Step = Callable[[Bench], object]
 CODES = {code.value for code in CloseCode}

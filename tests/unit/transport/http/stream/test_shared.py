@@ -20,7 +20,7 @@ from service.transport.http.stream.session.messages import StreamOptions
 from service.transport.http.stream.session.resumption import RESUME_SECONDS, Resumptions
 from service.transport.http.stream.session.smoothing import LEAST, Smoother
 from service.transport.open_streams import OpenStreams
-from tests.support.examples import examples
+from tests.support.suite.examples import examples
 
 
 def state(owner: str = "anna") -> SessionState:

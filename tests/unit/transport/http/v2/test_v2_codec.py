@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from schemas.errors import CallerError, InvalidRequest, InvalidTensor, Unsupported
-from schemas.inference import Datatype
+from schemas.http.inference import Datatype
 from service.core.imaging.answer import ModelRef
 from service.core.scheduling.priority import Priority
 from service.core.tensors.inference import InferRequest, InferResponse
 from service.core.tensors.tensors import Tensor, of_bytes, to_raw
 from service.transport.http.v2.codec import ParsedInfer, header_length, read, write
-from service.transport.inference_parameters import RequestedOutput
-from tests.support.examples import examples
+from service.transport.open_inference.inference_parameters import RequestedOutput
+from tests.support.suite.examples import examples
 
 thorough = examples(300)
 ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)

@@ -1,0 +1,1 @@
+"""What benchmarks share: the server under test, load, photos, models and results."""

@@ -1,0 +1,1 @@
+"""``potoo users``, ``clients``, ``token`` and ``keys``."""

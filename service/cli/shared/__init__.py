@@ -1,0 +1,1 @@
+"""Options, settings and lines of output that several commands share."""

@@ -1,0 +1,1 @@
+"""Questions about the models that are served, and their descriptions."""

@@ -1,0 +1,190 @@
+"""Composition root: build the objects of the server, and stop them in mirror order.
+
+``open_runtime`` calls two builders: ``identity.py`` for accounts and tokens, and
+``core/lifecycle/loading.py`` for the engine of each model version. Commands open parts of it, with
+``open_identity``, ``open_classifier`` or ``open_models``. ``create_app`` wires them to routes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from observability.logs.logging import get_logger
+from observability.metrics.metrics import Metrics
+from schemas.errors import ErrorCode
+from service import __version__
+from service.cameras.opening import Cameras, open_cameras
+from service.cameras.results.opening import open_results
+from service.core.engine.pool import WorkerPool
+from service.core.lifecycle.lifecycle import Lifecycle
+from service.core.lifecycle.loading import ModelOptions, load_model
+from service.core.lifecycle.model_control import ModelControl
+from service.core.repository.repository import Repository
+from service.core.serving.calibration import find_calibration
+from service.core.serving.classifier import Classifier
+from service.core.serving.model import Model
+from service.preprocess.preprocessing import Preprocessing
+from service.runtime.identity import Identity, keep_fresh, open_identity
+from service.runtime.process import give_memory_back
+from service.runtime.shutdown import Shutdown
+from service.sensors.on_demand import SensorsOnDemand, sensors_on_demand
+from service.settings import Settings
+from service.transport.budget import BodyBudget
+
+CANARY_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The objects that transports use."""
+
+    pool: WorkerPool
+    classifier: Classifier
+    identity: Identity
+    models: ModelControl
+    budget: BodyBudget
+    cameras: Cameras
+    sensors: SensorsOnDemand
+    preprocessing: Preprocessing
+    shutdown: Shutdown = field(default_factory=Shutdown)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all models are warm and passed their last canary, and tokens can be checked.
+
+        Always false once shutdown is announced.
+        """
+        if self.shutdown.is_announced:
+            return False
+        return self.identity.is_ready and all(self.classifier.readiness().values())
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Runtime]:
+    """Load and warm up the models, open the store; drain and close on exit.
+
+    Raises:
+        ModelRefused, UnsafeKey, SettingsError: with a message for the operator.
+        NotReady: if the store does not answer.
+    """
+    metrics.build_info.labels(__version__, settings.inference.resizer).set(1)
+    metrics.preset_errors(ErrorCode)
+    async with AsyncExitStack() as stack:
+        identity = await stack.enter_async_context(open_identity(settings, metrics))
+        await stack.enter_async_context(keep_fresh(identity, settings, metrics))
+        pool = stack.enter_context(open_pool(settings))
+        lifecycle = await stack.enter_async_context(open_models(settings, pool, metrics))
+        lifecycle.log_failures()
+        classifier = _classifier(settings, lifecycle)
+        watch = asyncio.create_task(
+            classifier.watch(
+                interval=settings.inference.canary_interval_seconds, timeout=CANARY_TIMEOUT
+            )
+        )
+        stack.push_async_callback(_stop, watch)
+        if settings.models_poll_seconds:
+            watcher = asyncio.create_task(lifecycle.watch(settings.models_poll_seconds))
+            stack.push_async_callback(_stop, watcher)
+        cameras = await stack.enter_async_context(
+            open_cameras(settings, identity.database, identity.audit, metrics, pool, classifier)
+        )
+        stores = cameras.feed, cameras.reported, cameras.cursors, cameras.leases
+        await stack.enter_async_context(open_results(settings, *stores, metrics))
+        sensors = await stack.enter_async_context(
+            sensors_on_demand(settings, identity.database, identity.audit, metrics, classifier)
+        )
+        if settings.sensors.mqtt:
+            from service.sensors.mqtt.opening import open_sensor_mqtt
+
+            shared = cameras.cursors, cameras.leases, metrics
+            receiving = open_sensor_mqtt(settings, await sensors.get(), classifier, *shared)
+            await stack.enter_async_context(receiving)
+        yield Runtime(
+            pool=pool,
+            classifier=classifier,
+            identity=identity,
+            models=ModelControl(lifecycle, identity.audit),
+            budget=BodyBudget(settings.limits.max_body_bytes_in_flight, metrics),
+            cameras=cameras,
+            sensors=sensors,
+            preprocessing=Preprocessing(settings.preprocess, classifier, pool, metrics.preprocess),
+        )
+
+
+@asynccontextmanager
+async def open_classifier(
+    settings: Settings, pool: WorkerPool, metrics: Metrics
+) -> AsyncIterator[Classifier]:
+    """Open only the core, without accounts, to classify on the command line.
+
+    Raises:
+        ModelRefused: with a message for the operator.
+    """
+    async with open_models(settings, pool, metrics) as lifecycle:
+        yield _classifier(settings, lifecycle)
+
+
+@asynccontextmanager
+async def open_models(
+    settings: Settings, pool: WorkerPool, metrics: Metrics
+) -> AsyncIterator[Lifecycle]:
+    """Load the models that their policies request; drain and free them on exit.
+
+    Raises:
+        ModelRefused: with a message for the operator.
+    """
+    load = model_loader(settings, pool, metrics)
+    repository = Repository(settings.models)
+    lifecycle = Lifecycle(repository, load, metrics, after_release=give_memory_back)
+    try:
+        await lifecycle.start(settings.default_model)
+        for name in sorted(settings.inference.models.keys() - set(lifecycle.registry.names())):
+            get_logger("models").warning("settings for an unknown model", model=name)
+        yield lifecycle
+    finally:
+        await lifecycle.close()
+
+
+def model_loader(settings: Settings, pool: WorkerPool, metrics: Metrics) -> Callable[[Path], Model]:
+    """Return a function that loads the version in a folder, or raises ``ModelRefused``."""
+    inference, found = settings.inference, find_calibration(settings.data_dir)
+
+    def load(folder: Path) -> Model:
+        calibrated = found.run_settings(folder) if found else None
+        run = inference.of(folder.parent.name, calibrated)
+        limits = settings.limits.of_images
+        options = ModelOptions(limits, run, inference.resizer, repository=settings.models)
+        return load_model(folder, pool, options, metrics)
+
+    return load
+
+
+@contextmanager
+def open_pool(settings: Settings) -> Iterator[WorkerPool]:
+    """Start the worker threads; finish queued work on exit."""
+    found = find_calibration(settings.data_dir)
+    threads = settings.inference.threads(found.workers if found else None)
+    pool = WorkerPool("potoo-worker", threads)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def _classifier(settings: Settings, lifecycle: Lifecycle) -> Classifier:
+    return Classifier(
+        lifecycle.registry,
+        default_timeout=settings.inference.default_timeout_ms / 1000,
+        max_tensor_batch=settings.limits.max_tensor_batch,
+    )
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,1 @@
+"""``potoo.v1.ModelService``: images and texts."""

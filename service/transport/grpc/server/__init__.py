@@ -1,0 +1,1 @@
+"""The gRPC server: its port, TLS, start and stop."""

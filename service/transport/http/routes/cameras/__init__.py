@@ -1,0 +1,1 @@
+"""``/v1/cameras``: cameras and their events."""

@@ -1,0 +1,1 @@
+"""Signing in, accounts, the session of the web page, and public keys."""

@@ -1,0 +1,1 @@
+"""``/v1/sensors``: sensors, their events, and single windows."""

@@ -1,0 +1,1 @@
+"""Equal inputs get equal answers at every endpoint."""

@@ -1,0 +1,1 @@
+"""The models of the catalogue have the properties stated in their cards."""

@@ -1,0 +1,1 @@
+"""Agreement with references: of pixels, tensors and answers."""

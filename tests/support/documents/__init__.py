@@ -1,0 +1,1 @@
+"""Documents as tests run them: programs in the docs, the OpenAPI document."""

@@ -1,0 +1,1 @@
+"""Files and repositories for tests of the model tools."""

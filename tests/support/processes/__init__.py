@@ -1,0 +1,1 @@
+"""The environment, open files and name look-ups of processes."""

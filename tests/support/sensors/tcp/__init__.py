@@ -1,0 +1,1 @@
+"""Devices and ports of samples over TCP."""

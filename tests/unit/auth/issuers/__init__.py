@@ -1,0 +1,1 @@
+"""Trusted issuers: their keys and tokens."""

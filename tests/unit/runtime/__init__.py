@@ -1,0 +1,1 @@
+"""First run and objects of a server."""

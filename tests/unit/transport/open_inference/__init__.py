@@ -1,0 +1,1 @@
+"""Extensions and parameters of the Open Inference Protocol."""
