@@ -54,6 +54,12 @@ class AuditEvent(StrEnum):
     SENSOR_ADDED = "sensor_added"
     SENSOR_CHANGED = "sensor_changed"
     SENSOR_REMOVED = "sensor_removed"
+    DATASET_ADDED = "dataset_added"
+    DATASET_CHANGED = "dataset_changed"
+    DATASET_REMOVED = "dataset_removed"
+    DATASET_IMPORTED = "dataset_imported"
+    DATASET_EXPORTED = "dataset_exported"
+    PHOTO_REMOVED = "photo_removed"
 
 
 FREQUENT = {AuditEvent.TOKEN_REFUSED, AuditEvent.RATE_LIMITED}

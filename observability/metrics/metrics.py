@@ -33,6 +33,7 @@ from observability.metrics.result_metrics import ResultMetrics
 from observability.metrics.sensor_metrics import SensorMetrics
 from observability.metrics.stream_metrics import StreamMetrics
 from observability.metrics.tallies import TalliedCounter, TalliedGauge, TalliedHistogram
+from observability.metrics.teach_metrics import TeachMetrics
 from observability.metrics.worker_metrics import MULTIPROCESS_FOLDER, RESTARTS, RESTARTS_HELP
 
 LATENCY_BUCKETS = (
@@ -152,6 +153,7 @@ class Metrics:
         self.sensors = SensorMetrics(self.registry)
         self.results = ResultMetrics(self.registry)
         self.preprocess = PreprocessMetrics(self.registry)
+        self.teach = TeachMetrics(self.registry)
         # Sign-in
         self.audit_events = Counter(
             "potoo_audit_events",

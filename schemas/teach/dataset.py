@@ -121,6 +121,25 @@ class PhotoOrder(StrEnum):
     """Those first whose label the others contradict, by the last run."""
 
 
+class ExportFormat(StrEnum):
+    """Form of an export."""
+
+    FOLDERS = "folders"
+    """A zip file: a folder for each class, and ``labels.csv``."""
+    CSV = "csv"
+    LABEL_STUDIO = "label-studio"
+
+    @property
+    def media_type(self) -> str:
+        """Media type of the export."""
+        return {"folders": "application/zip", "csv": "text/csv"}.get(self, "application/json")
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the name of its file."""
+        return {"folders": ".zip", "csv": ".csv"}.get(self, ".json")
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -343,5 +362,3 @@ class ImportReport(BaseModel):
     refused_files: list[RefusedFile] = Field(description="The first 1000.")
     contradicted: int
     contradictions: list[Contradiction] = Field(description="The first 1000.")
-    is_complete: bool = Field(description="False: the import stopped; `stopped` says why.")
-    stopped: str | None

@@ -34,6 +34,7 @@ from service.runtime.process import give_memory_back
 from service.runtime.shutdown import Shutdown
 from service.sensors.on_demand import SensorsOnDemand, sensors_on_demand
 from service.settings import Settings
+from service.teach.on_demand import TeachOnDemand, teach_on_demand
 from service.transport.budget import BodyBudget
 
 CANARY_TIMEOUT = 10.0
@@ -51,6 +52,7 @@ class Runtime:
     cameras: Cameras
     sensors: SensorsOnDemand
     preprocessing: Preprocessing
+    teach: TeachOnDemand
     shutdown: Shutdown = field(default_factory=Shutdown)
 
     @property
@@ -104,6 +106,9 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
             shared = cameras.cursors, cameras.leases, metrics
             receiving = open_sensor_mqtt(settings, await sensors.get(), classifier, *shared)
             await stack.enter_async_context(receiving)
+        teach = await stack.enter_async_context(
+            teach_on_demand(settings, identity.database, identity.audit, metrics, pool)
+        )
         yield Runtime(
             pool=pool,
             classifier=classifier,
@@ -113,6 +118,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
             cameras=cameras,
             sensors=sensors,
             preprocessing=Preprocessing(settings.preprocess, classifier, pool, metrics.preprocess),
+            teach=teach,
         )
 
 

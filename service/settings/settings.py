@@ -44,6 +44,7 @@ from service.settings.cameras import CameraSettings
 from service.settings.preprocess import PreprocessSettings
 from service.settings.results import MqttSettings, WebhookSettings
 from service.settings.sensors import SensorSettings
+from service.settings.teach import TeachSettings
 
 ENV_PREFIX = "POTOO_"
 NESTED = "__"
@@ -236,6 +237,7 @@ class Settings(BaseSettings):
     mqtt: MqttSettings = MqttSettings()
     preprocess: PreprocessSettings = PreprocessSettings()
     sensors: SensorSettings = SensorSettings()
+    teach: TeachSettings = TeachSettings()
     webhooks: WebhookSettings = WebhookSettings()
     observability: ObservabilitySettings = ObservabilitySettings()
 

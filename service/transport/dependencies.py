@@ -30,8 +30,9 @@ from service.transport.policy import authorize, check_model
 
 if TYPE_CHECKING:
     from service.sensors.opening import Sensors
-else:  # FastAPI needs the name alone; the module is imported when sensors are used
-    Sensors = object
+    from service.teach.datasets.opening import Datasets
+else:  # FastAPI needs the names alone; the modules are imported when they are used
+    Sensors = Datasets = object
 
 TOKEN_URL = "v1/auth/token"  # noqa: S105 - relative to /docs, as Swagger UI resolves it
 SCOPE_DESCRIPTIONS = {
@@ -231,11 +232,16 @@ async def _sensors(connection: HTTPConnection) -> Sensors:
     return await runtime_of(connection).sensors.get()
 
 
+def _datasets(connection: HTTPConnection) -> Datasets:
+    return runtime_of(connection).teach.datasets
+
+
 RuntimeDep = Annotated[Runtime, Depends(runtime_of)]
 ClassifierDep = Annotated[Classifier, Depends(_classifier)]
 ModelsDep = Annotated[ModelControl, Depends(_models)]
 CamerasDep = Annotated[Cameras, Depends(_cameras)]
 SensorsDep = Annotated[Sensors, Depends(_sensors)]
+DatasetsDep = Annotated[Datasets, Depends(_datasets)]
 GrantsDep = Annotated[Grants, Depends(_grants)]
 AdministrationDep = Annotated[Administration, Depends(_administration)]
 PrincipalDep = Annotated[Principal, Depends(principal_of)]

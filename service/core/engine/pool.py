@@ -168,11 +168,14 @@ class WorkerPool:
         """Return seconds that ``expected_wait`` never exceeds: see ``FairQueue.longest_wait``."""
         return self._lane.longest_wait(held)
 
-    async def run(self, work: Callable[[], Result], turn: Turn | None = None) -> Result:
+    async def run(
+        self, work: Callable[[], Result], turn: Turn | None = None, *, is_slow: bool = False
+    ) -> Result:
         """Queue ``work``, wait for it, and return its result or raise its exception.
 
         Args:
             turn: see ``submit``.
+            is_slow: run it on the slow lane.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Result] = loop.create_future()
@@ -193,7 +196,10 @@ class WorkerPool:
                 error = raised
             loop.call_soon_threadsafe(settle, result, error)
 
-        self.submit(job, turn)
+        if is_slow:
+            self.submit_slowly(job, turn)
+        else:
+            self.submit(job, turn)
         return await done
 
     def close(self) -> None:

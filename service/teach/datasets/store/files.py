@@ -12,6 +12,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -48,8 +49,9 @@ def digest_of(image: bytes) -> str:
 class PhotoFiles:
     """The files of all datasets, below a data folder."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self._folder = data_dir / FOLDER
+    def __init__(self, data_dir: Path, *, keep_free_bytes: int = 0) -> None:
+        """``keep_free_bytes``: of the disk; photos are refused that would take them."""
+        self._folder, self._keep_free = data_dir / FOLDER, keep_free_bytes
 
     @property
     def is_empty(self) -> bool:
@@ -82,6 +84,10 @@ class PhotoFiles:
         """
         changed = set[Path]()
         try:
+            if self._keep_free:
+                free = shutil.disk_usage(self._folder).free
+                if free - sum(map(len, images.values())) < self._keep_free:
+                    raise DiskFull
             for digest, image in images.items():
                 file = self.path(digest)
                 if file.exists():
@@ -109,6 +115,18 @@ class PhotoFiles:
         except FileNotFoundError:
             raise PhotoMissing(digest) from None
 
+    def head(self, digest: str, count: int) -> bytes:
+        """Return the first bytes of a photo. Blocks.
+
+        Raises:
+            PhotoMissing: there is no such file.
+        """
+        try:
+            with self.path(digest).open("rb") as file:
+                return file.read(count)
+        except FileNotFoundError:
+            raise PhotoMissing(digest) from None
+
     def remove(self, digests: Collection[str]) -> None:
         """Remove files; within ``removing``. Blocks."""
         for digest in digests:
@@ -121,17 +139,21 @@ class PhotoFiles:
                 if len(folder.name) == _PREFIX_CHARS and folder.is_dir():
                     yield folder.name
 
-    def digests(self, prefix: str) -> set[str]:
-        """Return the digests of the files that begin so. Blocks."""
-        names = (entry.name for entry in os.scandir(self._folder / prefix))
-        return {prefix + name for name in names if not name.startswith(_PART)}
+    def keep_only(self, prefix: str, kept: Collection[str]) -> tuple[set[str], set[str], int]:
+        """Remove the files below a prefix that are not ``kept``; within ``removing``. Blocks.
 
-    def remove_parts(self, prefix: str) -> int:
-        """Remove what killed processes were writing; within ``removing``. Return how many."""
-        parts = list((self._folder / prefix).glob(f"{_PART}*"))
+        Returns:
+            The digests that were removed, those of files that stay, and how many files that
+            killed processes were writing.
+        """
+        names = {entry.name for entry in os.scandir(self._folder / prefix)}
+        parts = {name for name in names if name.startswith(_PART)}
+        files = {prefix + name for name in names - parts}
         for part in parts:
-            part.unlink(missing_ok=True)
-        return len(parts)
+            (self._folder / prefix / part).unlink(missing_ok=True)
+        left = files.difference(kept)
+        self.remove(left)
+        return left, files - left, len(parts)
 
     @asynccontextmanager
     async def _locked(self, kind: int) -> AsyncIterator[None]:

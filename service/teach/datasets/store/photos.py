@@ -91,6 +91,17 @@ class PhotoStore:
                 found |= {row.digest: _stored(row) for row in await session.scalars(query)}
         return found
 
+    async def by_ids(
+        self, dataset: str, photo_ids: Sequence[str], which: PhotoFilter
+    ) -> list[StoredPhoto]:
+        """Return those of the photos that the filter leaves, in no order."""
+        found: list[StoredPhoto] = []
+        for start in range(0, len(photo_ids), _DIGESTS_AT_A_TIME):
+            some = photo_ids[start : start + _DIGESTS_AT_A_TIME]
+            query = select(PhotoRow).where(*_conditions(dataset, which), PhotoRow.id.in_(some))
+            found += await self._read(query)
+        return found
+
     async def page(
         self, dataset: str, which: PhotoFilter, *, limit: int, after: str | None
     ) -> list[StoredPhoto]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
@@ -42,17 +42,31 @@ class BodyReader:
             Overloaded: all callers together send more than the budget.
             ClientDisconnect: the caller is gone.
         """
-        announced = 0
-        for name, value in request.scope["headers"]:
-            if name == b"content-length":
-                announced = int(value)
-            elif name == b"content-encoding" and content_encoding(request) not in ("", *encodings):
-                message = "Request bodies compressed in this way are not supported."
-                raise UnsupportedMediaType(message)
-        if announced > limit:
-            raise _too_large(limit)
+        _check_headers(request, limit, encodings)
         with start_span("receive"):
             return await self._received(request, hold, limit)
+
+    async def pieces(self, request: Request, limit: int) -> AsyncIterator[bytes]:
+        """Yield the body of a request as it arrives, for a caller that does not keep it.
+
+        Raises:
+            PayloadTooLarge, UnsupportedMediaType, UploadTimeout, ClientDisconnect: see ``read``.
+        """
+        _check_headers(request, limit, ())
+        began, received, has_more = time.monotonic(), 0, True
+        while has_more:
+            event: Message = await request.receive()
+            if event["type"] == "http.disconnect":
+                raise ClientDisconnect
+            if piece := event.get("body", b""):
+                received += len(piece)
+                if received > limit:
+                    raise _too_large(limit)
+                yield piece
+            has_more = event.get("more_body", False)
+            if has_more and time.monotonic() - began > self.timeout + received / BYTES_PER_SECOND:
+                self.metrics.reject("slow_client")
+                raise UploadTimeout
 
     async def _received(self, request: Request, hold: Reservation, limit: int) -> bytes:
         began, received = time.monotonic(), 0
@@ -86,6 +100,19 @@ def content_encoding(request: Request) -> str:
     ]
     found = b",".join(value for value in values if value not in (b"", b"identity"))
     return found.decode("latin-1")
+
+
+def _check_headers(request: Request, limit: int, encodings: Collection[str]) -> None:
+    """Check the announced length and encoding of a body; see ``BodyReader.read``."""
+    announced = 0
+    for name, value in request.scope["headers"]:
+        if name == b"content-length":
+            announced = int(value)
+        elif name == b"content-encoding" and content_encoding(request) not in ("", *encodings):
+            message = "Request bodies compressed in this way are not supported."
+            raise UnsupportedMediaType(message)
+    if announced > limit:
+        raise _too_large(limit)
 
 
 def _too_large(limit: int) -> PayloadTooLarge:

@@ -53,6 +53,7 @@ TAGS = [
         "description": "Sensors whose samples the server classifies, their states, results and "
         "events.",
     },
+    {"name": "teach", "description": "Datasets of labelled photos, and models taught with them."},
     {"name": "compatibility", "description": "What clients of other servers call already."},
     {"name": "auth", "description": "Access tokens (OAuth 2.0, RFC 6749), sessions, public keys."},
     {"name": "admin", "description": "People and clients."},

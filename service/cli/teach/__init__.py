@@ -1,0 +1,1 @@
+"""``potoo datasets``, ``potoo teach``."""

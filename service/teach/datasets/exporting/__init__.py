@@ -1,0 +1,1 @@
+"""Photos and labels for other tools: folders, CSV, Label Studio."""

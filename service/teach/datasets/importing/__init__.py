@@ -1,0 +1,1 @@
+"""Photos and labels of other tools: folders, CSV, Label Studio, in a folder or a zip."""

@@ -1,0 +1,1 @@
+"""Single photos: what their bytes say, their groups, and changes to them."""
