@@ -119,8 +119,7 @@ class Foreign(_Part):
 
     photos: int = Field(ge=0, description="Foreign photos that were tried.")
     distance: float = Field(ge=0, description="Distance from which a photo is unknown.")
-    answered: Share = Field(description="Share of the foreign photos below that distance.")
-    own_refused: Share | None = Field(description="Share of own photos at or above it.")
+    answered: Share = Field(description="Share of the foreign photos within that distance.")
 
 
 class Verdict(_Part):

@@ -57,7 +57,7 @@ def group_near(hashes_N: NDArray[np.uint64], within: int = NEAR) -> NDArray[np.i
     """Return a group for each photo: near-duplicates, and what is near to those, share one.
 
     Groups are numbered from 0 in the order of their first photos. Work grows with the square of
-    the number of photos: 20,000 take about a second.
+    the number of photos: 20,000 take some seconds.
     """
     parents = list(range(len(hashes_N)))
 

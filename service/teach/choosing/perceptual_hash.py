@@ -17,8 +17,8 @@ def difference_hash(image: Image.Image) -> int:
     Rows from the top, the first bit is the highest. The image is turned upright as its EXIF
     orientation says. (N. Krawetz, "Kind of Like That", 2013.)
     """
+    image.draft("L", (16 * SIDE, 16 * SIDE))  # large JPEGs are decoded at a fraction of their size
     upright = ImageOps.exif_transpose(image)
-    upright.draft("L", (16 * SIDE, 16 * SIDE))
     grey = upright.convert("L").resize((SIDE + 1, SIDE), Image.Resampling.LANCZOS)
     grey_88 = np.asarray(grey, dtype=np.int16)
     bits = grey_88[:, 1:] > grey_88[:, :-1]

@@ -48,7 +48,7 @@ def advise(findings: Findings) -> tuple[bool, tuple[str, ...]]:
     if missing:
         return False, tuple(missing)
     enough = _is_enough(findings)
-    steps = [] if enough else _more(findings.per_class)
+    steps: list[str] = [] if enough else _more(findings.per_class)
     if findings.forecast is not None:
         steps.insert(0 if enough else len(steps), findings.forecast.sentence)
     if enough:
@@ -98,7 +98,7 @@ def _is_enough(findings: Findings) -> bool:
 
 def _more(classes: Sequence[ClassVerdict]) -> list[str]:
     """Return requests for the classes that are known least well."""
-    steps = []
+    steps: list[str] = []
     for one in sorted(classes, key=_lowest_recall):
         wanted = _wanted(one)
         if len(steps) == MOST_CLASSES or not wanted:
@@ -137,8 +137,10 @@ def _check(suspects: Sequence[Suspect]) -> list[str]:
     count = sum(suspect.score >= CERTAIN for suspect in suspects)
     if not count:
         return []
-    photos = "1 photo, which the others contradict" if count == 1 else (
-        f"{count} photos, which the others contradict"
+    photos = (
+        "1 photo, which the others contradict"
+        if count == 1
+        else (f"{count} photos, which the others contradict")
     )
     return [f"Check the labels of {photos}."]
 

@@ -44,7 +44,7 @@ def keep_promise(
     answered_N = np.arange(1, len(sorted_N) + 1)
     errors_N = np.cumsum(~right_N[order_N])
     keeps_N = (errors_N + 1) / (answered_N + 1) <= 1 - promised + 1e-12
-    last_N = np.append(sorted_N[1:] < sorted_N[:-1], True)  # equal scores stay together
+    last_N = np.append(sorted_N[1:] < sorted_N[:-1], [True])  # equal scores stay together
     places = np.flatnonzero(keeps_N & last_N)
     if not len(places):
         return None
@@ -59,7 +59,7 @@ def keep_promise(
 
 def calibration(held: HeldOut, temperature: float, promised: float) -> Calibration:
     """Judge the scores of photos with one label each."""
-    scores_N = held.scores_NK(temperature).max(axis=1, initial=0.0)[held.judged_N]
+    scores_N = held.scores_NK.max(axis=1, initial=0.0)[held.judged_N]
     right_N = held.right_N[held.judged_N]
     kept = keep_promise(scores_N, right_N, promised)
     return Calibration(
@@ -72,7 +72,7 @@ def calibration(held: HeldOut, temperature: float, promised: float) -> Calibrati
     )
 
 
-def label_calibration(held: HeldOutLabels, promised: float) -> Calibration:
+def label_calibration(held: HeldOutLabels, temperature: float, promised: float) -> Calibration:
     """Judge the scores of photos with several labels each; a threshold for each label.
 
     Coverage is the share of the labels present that are answered; precision is of all answers.
@@ -90,10 +90,10 @@ def label_calibration(held: HeldOutLabels, promised: float) -> Calibration:
     right, answered = int((answered_NK & present_NK).sum()), int(answered_NK.sum())
     present = int(present_NK.sum())
     return Calibration(
-        temperature=held.temperature,
+        temperature=temperature,
         error=expected_error(
             np.maximum(scores_NK, 1 - scores_NK)[judged_NK],
-            ((scores_NK >= 0.5) == held.present_NK)[judged_NK],
+            (held.answers_NK == held.present_NK)[judged_NK],
         ),
         promised_precision=promised,
         threshold=None,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.teach.verdict import CurvePoint, Forecast, Interval
+from schemas.teach.verdict import Accuracy, CurvePoint, Forecast
 
 Refit = Callable[[NDArray[np.int_], NDArray[np.int_]], NDArray[np.bool_]]
 """Fits a head to the photos at the first indices; says which at the second it answers right."""
@@ -54,9 +54,10 @@ def measure(
         groups_N: group of each photo.
     """
     ranks_N = [_ranks(labels_N, groups_N, rng) for _ in range(_repeats(len(labels_N)))]
-    found = []
+    found: list[Measured] = []
     for part in PARTS:
-        sizes, errors = [], []
+        sizes: list[int] = []
+        errors: list[float] = []
         for rank_N in ranks_N:
             inside_N = rank_N < part
             if inside_N.all() or len(np.unique(labels_N[inside_N])) < 2:
@@ -69,8 +70,15 @@ def measure(
     return found
 
 
-def points(measured: list[Measured], photos: int, whole: Interval | None, accuracy: float) -> tuple[CurvePoint, ...]:
-    """Return the curve with its last point: all photos, by held-out answers."""
+def whole(accuracy: Accuracy) -> Measured:
+    """Return the last point: all photos, by their held-out answers."""
+    error = 1 - (accuracy.value or 0.0)
+    binomial = max(error * (1 - error), 1 / max(accuracy.photos, 1)) / max(accuracy.groups, 1)
+    return Measured(float(accuracy.photos), error, math.sqrt(binomial))
+
+
+def points(measured: list[Measured], accuracy: Accuracy) -> tuple[CurvePoint, ...]:
+    """Return the curve; its last point is that of all photos, with their interval."""
     found = [
         CurvePoint(
             photos=round(one.photos),
@@ -79,11 +87,16 @@ def points(measured: list[Measured], photos: int, whole: Interval | None, accura
             high=min(1.0, 1 - one.error + 2 * one.deviation),
         )
         for one in measured
-        if one.photos < photos
+        if one.photos < accuracy.photos
     ]
-    if whole is not None:
+    if accuracy.interval is not None and accuracy.value is not None:
         found.append(
-            CurvePoint(photos=photos, accuracy=accuracy, low=whole.low, high=whole.high)
+            CurvePoint(
+                photos=accuracy.photos,
+                accuracy=accuracy.value,
+                low=accuracy.interval.low,
+                high=accuracy.interval.high,
+            )
         )
     return tuple(found)
 

@@ -51,7 +51,7 @@ def worth_of(right_N: NDArray[np.bool_], groups_N: NDArray[np.int_]) -> Worth:
     mean_size = float(np.square(sizes_G).sum() / photos)
     if groups == photos:
         return Worth(photos, groups, float(photos), 1.0, 0.0)
-    rights_G = np.bincount(group_N, weights=right_N, minlength=groups)
+    rights_G = np.bincount(group_N, weights=right_N, minlength=groups).astype(np.float64)
     several_G = sizes_G > 1
     mixed = float((several_G & (rights_G < sizes_G)).sum())
     measured = _correlation(rights_G, sizes_G)

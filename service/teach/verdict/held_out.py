@@ -7,8 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from service.teach.heads.fitting import Fitted, Targets
 
-@dataclass(frozen=True, slots=True)
+PRESENT = 0.5
+"""Score from which a label of several counts as present."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class HeldOut:
     """Held-out answers of photos that have one label each. Axes: N photos, K classes.
 
@@ -16,72 +21,94 @@ class HeldOut:
         labels_N: class of each photo.
         groups_N: group of each photo.
         logits_NK: of a head that saw no photo of the group.
+        scores_NK: their softmax; uniform where logits are not finite.
+        answers_N: class of the largest logit.
         judged_N: whether that head knew the photo's class and gave finite logits.
+        right_N: whether the answer is the label; false where a photo is not judged.
     """
 
     labels_N: NDArray[np.int_]
     groups_N: NDArray[np.int_]
     logits_NK: NDArray[np.float64]
+    scores_NK: NDArray[np.float64]
+    answers_N: NDArray[np.int_]
     judged_N: NDArray[np.bool_]
-
-    @property
-    def answers_N(self) -> NDArray[np.int_]:
-        """Class of the largest logit."""
-        if not self.logits_NK.size:
-            return np.zeros(len(self.labels_N), dtype=np.int_)
-        return np.nan_to_num(self.logits_NK, nan=-np.inf).argmax(axis=1)
-
-    @property
-    def right_N(self) -> NDArray[np.bool_]:
-        """Whether the answer is the label; false where a photo is not judged."""
-        return (self.answers_N == self.labels_N) & self.judged_N
-
-    def scores_NK(self, temperature: float) -> NDArray[np.float64]:
-        """Return probabilities: the softmax of logits / temperature; uniform if not finite."""
-        return softmax(self.logits_NK / temperature)
+    right_N: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class HeldOutLabels:
     """Held-out answers of photos that have several labels each. Axes: N photos, K classes.
 
     Attributes:
         present_NK: whether the photo has the label.
-        judged_NK: whether that is known, and the head had seen the label present and absent.
-        groups_N, logits_NK: as in ``HeldOut``.
-        thresholds_K: least score of a label that counts as present.
-        temperature: logits are divided by it.
+        groups_N: group of each photo.
+        scores_NK: independent scores, 0..1; 0.5 where logits are not finite.
+        answers_NK: labels that are answered as present.
+        judged_NK: whether presence is known, and the head had seen the label present and absent.
+        judged_N: whether any label of the photo is judged.
+        right_N: whether all judged labels of the photo are answered right.
     """
 
     present_NK: NDArray[np.bool_]
-    judged_NK: NDArray[np.bool_]
     groups_N: NDArray[np.int_]
-    logits_NK: NDArray[np.float64]
-    thresholds_K: NDArray[np.float64]
-    temperature: float
+    scores_NK: NDArray[np.float64]
+    answers_NK: NDArray[np.bool_]
+    judged_NK: NDArray[np.bool_]
+    judged_N: NDArray[np.bool_]
+    right_N: NDArray[np.bool_]
 
-    @property
-    def scores_NK(self) -> NDArray[np.float64]:
-        """Independent scores, 0..1; 0.5 where logits are not finite."""
-        return sigmoid(self.logits_NK / self.temperature)
 
-    @property
-    def answers_NK(self) -> NDArray[np.bool_]:
-        """Labels that are answered as present."""
-        return self.scores_NK >= self.thresholds_K
+def held_out_answers(
+    fitted: Fitted, targets: Targets, groups_N: NDArray[np.int_]
+) -> HeldOut | HeldOutLabels:
+    """Return the held-out answers of a head, and which of them can be judged.
 
-    @property
-    def judged_N(self) -> NDArray[np.bool_]:
-        """Photos of which at least one label is judged."""
-        judged: NDArray[np.bool_] = self.judged_NK.any(axis=1)
-        return judged
+    A photo is judged if its class has photos of another group: otherwise the head that answered
+    had never seen the class. A label of several needs other groups with it and without it.
+    """
+    if targets.kind == "softmax":
+        return _one_each(fitted, targets, groups_N)
+    return _several_each(fitted, targets, groups_N)
 
-    @property
-    def right_N(self) -> NDArray[np.bool_]:
-        """Whether all judged labels of a photo are answered right."""
-        wrong_NK = (self.answers_NK != self.present_NK) & self.judged_NK
-        right: NDArray[np.bool_] = ~wrong_NK.any(axis=1) & self.judged_N
-        return right
+
+def _one_each(fitted: Fitted, targets: Targets, groups_N: NDArray[np.int_]) -> HeldOut:
+    logits_NK = np.asarray(fitted.held_out_NK, np.float64)
+    labels_N = np.asarray(targets.present_NK.argmax(axis=1), np.int_)
+    several_K = groups_of_classes(targets.present_NK, groups_N) > 1
+    judged_N = np.isfinite(logits_NK).all(axis=1) & several_K[labels_N]
+    judged_N &= bool(np.count_nonzero(targets.counts_K) > 1)
+    answers_N = np.asarray(np.nan_to_num(logits_NK, nan=-np.inf).argmax(axis=1), np.int_)
+    return HeldOut(
+        labels_N=labels_N,
+        groups_N=groups_N,
+        logits_NK=logits_NK,
+        scores_NK=softmax(logits_NK / fitted.temperature),
+        answers_N=answers_N,
+        judged_N=judged_N,
+        right_N=(answers_N == labels_N) & judged_N,
+    )
+
+
+def _several_each(fitted: Fitted, targets: Targets, groups_N: NDArray[np.int_]) -> HeldOutLabels:
+    logits_NK = np.asarray(fitted.held_out_NK, np.float64)
+    present_NK, known_NK = targets.present_NK, targets.known_NK
+    with_K = groups_of_classes(present_NK & known_NK, groups_N)
+    without_K = groups_of_classes(~present_NK & known_NK, groups_N)
+    judged_NK = known_NK & np.isfinite(logits_NK) & ((with_K > 1) & (without_K > 1))
+    judged_N = np.asarray(judged_NK.any(axis=1), np.bool_)
+    scores_NK = sigmoid(logits_NK / fitted.temperature)
+    answers_NK = np.asarray(scores_NK >= PRESENT, np.bool_)
+    wrong_N = ((answers_NK != present_NK) & judged_NK).any(axis=1)
+    return HeldOutLabels(
+        present_NK=present_NK,
+        groups_N=groups_N,
+        scores_NK=scores_NK,
+        answers_NK=answers_NK,
+        judged_NK=judged_NK,
+        judged_N=judged_N,
+        right_N=judged_N & ~wrong_N,
+    )
 
 
 def groups_of_classes(

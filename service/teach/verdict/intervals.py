@@ -77,4 +77,3 @@ def wilson(share: float, count: float, quantile: float, level: float = LEVEL) ->
     spread = math.sqrt(share * (1 - share) / count + square / (4 * count * count))
     half = quantile * spread / (1 + square / count)
     return Interval(low=max(0.0, centre - half), high=min(1.0, centre + half), level=level)
-

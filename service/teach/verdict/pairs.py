@@ -14,7 +14,9 @@ from service.teach.verdict.intervals import HEAD_VARIATION, share_interval
 
 CHANCE = 0.5
 HOPE = 0.75
-"""A pair is listed only if its share is known to be below: of few photos nothing is said."""
+"""A pair is listed only if its share is known to be below."""
+FEW = 10
+"""Judged photos of a class below which nothing is said of it."""
 
 
 def inseparable(held: HeldOut, names: Sequence[str]) -> tuple[InseparablePair, ...]:
@@ -32,13 +34,11 @@ def inseparable(held: HeldOut, names: Sequence[str]) -> tuple[InseparablePair, .
     return tuple(sorted(found, key=lambda pair: pair.interval.high))
 
 
-def _pair(
-    held: HeldOut, first: int, second: int, names: Sequence[str]
-) -> InseparablePair | None:
+def _pair(held: HeldOut, first: int, second: int, names: Sequence[str]) -> InseparablePair | None:
     shares, counts, right, photos = [], [], 0, 0
     for own, other in ((first, second), (second, first)):
         rows_N = held.judged_N & (held.labels_N == own)
-        if not rows_N.any():
+        if rows_N.sum() < FEW:
             return None
         right_N = held.logits_NK[rows_N, own] > held.logits_NK[rows_N, other]
         shares.append(float(right_N.mean()))

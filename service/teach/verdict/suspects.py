@@ -16,13 +16,13 @@ LEAST = 20
 """...but so many in any case, if there are any."""
 
 
-def contradiction(held: HeldOut, temperature: float) -> NDArray[np.float64]:
+def contradiction(held: HeldOut) -> NDArray[np.float64]:
     """Return how strongly the others contradict each label, 0..1, [N]; 0 if not judged.
 
     It is p / (p + q), with p the held-out score of the best other class and q that of the label:
     0.5 if both are alike, whatever the number of classes.
     """
-    scores_NK = held.scores_NK(temperature)
+    scores_NK = held.scores_NK.copy()
     found_N = np.zeros(len(held.labels_N))
     if scores_NK.shape[1] < 2:
         return found_N
@@ -41,17 +41,14 @@ def label_contradiction(held: HeldOutLabels) -> NDArray[np.float64]:
     return np.where(held.judged_NK, wrong_NK, 0.0)
 
 
-def suspects(
-    held: HeldOut, temperature: float, photo_ids: Sequence[str], names: Sequence[str]
-) -> tuple[Suspect, ...]:
+def suspects(held: HeldOut, photo_ids: Sequence[str], names: Sequence[str]) -> tuple[Suspect, ...]:
     """List photos that are answered with another class, the most certain first."""
-    score_N = contradiction(held, temperature)
-    answers_N = held.answers_N
+    score_N = contradiction(held)
     return tuple(
         Suspect(
             photo=photo_ids[place],
             label=names[held.labels_N[place]],
-            proposed=names[answers_N[place]],
+            proposed=names[held.answers_N[place]],
             score=float(score_N[place]),
         )
         for place in _listed(score_N, held.judged_N & ~held.right_N)

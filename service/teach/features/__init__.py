@@ -1,0 +1,1 @@
+"""Features of photos: the penultimate tensor of a base model."""
