@@ -17,7 +17,7 @@ from schemas.manifest.any_input import ModelInput, input_of
 from schemas.manifest.document import Document, FileName
 from schemas.manifest.model_input import InputSpec
 from schemas.manifest.model_output import OutputSpec
-from schemas.manifest.numeric import NumericSpec
+from schemas.manifest.numeric import NumericSpec, is_absent
 from schemas.manifest.series import SeriesSpec
 from schemas.manifest.text import TextSpec
 from schemas.serving import ModelVersion
@@ -97,6 +97,17 @@ class Calibration(Document):
     notes: str = ""
 
 
+class TaughtFrom(Document):
+    """What a taught version was made of: a base's graph up to its features, and a dataset."""
+
+    name: ModelName
+    version: PositiveInt
+    sha256: Sha256 = Field(description="Digest of the base's model.onnx.")
+    tensor: str = Field(description="The tensor of its graph that the head reads.")
+    dataset: str = Field(default="", description="The dataset, or the folder, of the photos.")
+    run: str = Field(default="", description="The run that published the version.")
+
+
 class ModelManifest(Document):
     """Everything about a model that its graph does not hold."""
 
@@ -148,6 +159,11 @@ class ModelManifest(Document):
     )
     licence: str
     source: str
+    base: TaughtFrom | None = Field(
+        default=None,
+        exclude_if=is_absent,
+        description="Of a version that was taught from labelled photos: what it was made of.",
+    )
     accuracy: tuple[Accuracy, ...] = ()
     golden: tuple[GoldenSample, ...] = ()
     golden_values: tuple[GoldenValues, ...] = Field(

@@ -1,0 +1,70 @@
+"""Golden samples of a taught version: a few photos of each class, with NumPy's scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.models import GoldenPrediction, GoldenSample
+from service.core.imaging.postprocessing import top_k
+from service.teach.grafting.graft import Graft
+
+EACH = 2
+"""Golden photos of a class at most..."""
+MOST = 12
+"""...and of a version."""
+MAX_BYTES = 2**20
+"""Larger photos are taken only where a class has no smaller one."""
+TOLERANCE = 0.02
+_PREDICTIONS = 3
+_ROUNDING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A labelled photo. ``place``: of its row in the features; ``label``: of its first class."""
+
+    place: int
+    label: int
+    bytes: int
+
+
+def scores_of(graft: Graft, features_ND: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the scores that the server gives, [N, K] or [N, K + 1]: after the softmax, if any."""
+    output_NK = graft(features_ND)
+    if graft.head.kind == "sigmoid":
+        return output_NK
+    scaled_NK = output_NK / graft.temperature
+    shares_NK = np.exp(scaled_NK - scaled_NK.max(axis=1, keepdims=True))
+    found: NDArray[np.float64] = shares_NK / shares_NK.sum(axis=1, keepdims=True)
+    return found
+
+
+def choose(candidates: Sequence[Candidate], scores_NK: NDArray[np.float64]) -> list[Candidate]:
+    """Choose the surest right photos of each class, class after class.
+
+    Sure ones, because their scores hardly move on another processor.
+    """
+    by_class: dict[int, list[Candidate]] = {}
+    for one in candidates:
+        by_class.setdefault(one.label, []).append(one)
+    ordered = [
+        sorted(some, key=lambda one: (one.bytes > MAX_BYTES, -scores_NK[one.place, one.label]))
+        for _, some in sorted(by_class.items())
+    ]
+    rounds = [some[number] for number in range(EACH) for some in ordered if number < len(some)]
+    return [
+        one for number, one in enumerate(rounds) if number < len(ordered) or one.bytes <= MAX_BYTES
+    ][:MOST]
+
+
+def sample(file: str, scores_K: NDArray[np.float64]) -> GoldenSample:
+    """Return the sample of a photo."""
+    predictions = tuple(
+        GoldenPrediction(index=int(index), score=min(1.0, round(float(scores_K[index]), _ROUNDING)))
+        for index in top_k(scores_K, _PREDICTIONS)  # type: ignore[arg-type]
+    )
+    return GoldenSample(file=file, predictions=predictions, tolerance=TOLERANCE)

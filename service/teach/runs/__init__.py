@@ -1,0 +1,1 @@
+"""Runs: a dataset is taught, judged, and published as a candidate version."""
