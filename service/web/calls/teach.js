@@ -57,9 +57,9 @@ export function getPhoto(token, dataset, id) {
   return request(`${PLACE}/${dataset}/photos/${id}`, { headers: bearer(token) });
 }
 
-/** The photo as a Blob. */
-export function imageOf(token, dataset, id, signal) {
-  return requestPicture(`${PLACE}/${dataset}/photos/${id}/image`, { headers: bearer(token), signal });
+/** A JPEG of the photo as a Blob. @param side the longest in pixels. */
+export function imageOf(token, dataset, id, side) {
+  return requestPicture(`${PLACE}/${dataset}/photos/${id}/image?side=${side}`, { headers: bearer(token) });
 }
 
 /** @param labels class names; null: not labelled. */

@@ -2,8 +2,10 @@
 
 import { labelPhoto, listPhotos, removePhoto } from "../../calls/teach.js";
 import { $, announce, element } from "../../page.js";
+import { LARGE } from "./pictures.js";
 
 const BATCH = 40; // photos that are asked for at once
+const MOST_MIXED = 200;
 const AHEAD = 2; // pictures that are loaded in advance
 const KEYS = 9;
 const MOST_STEPS = 100; // that can be undone
@@ -22,6 +24,7 @@ export class Labelling {
   #skipped = new Set(); // ids
   #settled = new Set(); // ids of photos that got a label or go: a list that is on its way may have them
   #writes = Promise.resolve();
+  #isRanked = false; // by a run
   #round = 0;
 
   /**
@@ -57,6 +60,7 @@ export class Labelling {
     [this.#dataset, this.#photo, this.#waiting, this.#done] = [null, null, [], []];
     this.#skipped.clear();
     this.#settled.clear();
+    this.#isRanked = false;
     this.#complain("");
   }
 
@@ -75,8 +79,7 @@ export class Labelling {
     this.#flush();
     await this.#writes;
     try {
-      const query = { labelled: false, order: "useful", limit: BATCH };
-      const { photos } = await this.#call((token) => listPhotos(token, name, query));
+      const photos = await this.#list(name);
       if (round !== this.#round) return;
       const open = photos.filter(({ id }) => id !== this.#photo?.id && !this.#settled.has(id));
       this.#waiting = open.filter(({ id }) => !this.#skipped.has(id));
@@ -91,6 +94,26 @@ export class Labelling {
     } catch (problem) {
       if (round === this.#round) this.#complain(problem.message);
     }
+  }
+
+  /** Photos without a label: the most useful ones by the last run, then those that it did not see, mixed. */
+  async #list(name) {
+    const list = (order, limit) => this.#call((token) => listPhotos(token, name, { labelled: false, order, limit }));
+    const none = { photos: [], total: Infinity };
+    const useful = !this.#isRanked ? none : await list("useful", BATCH).catch((problem) => {
+      if (problem.status !== 409) throw problem;
+      return none; // the run is gone
+    });
+    if (useful.photos.length >= Math.min(BATCH, useful.total)) return useful.photos;
+    const known = new Set(useful.photos.map(({ id }) => id));
+    const { photos } = await list("newest", MOST_MIXED);
+    return [...useful.photos, ...mixed(photos.filter(({ id }) => !known.has(id)))];
+  }
+
+  /** Asks for the photos in the order of a run that has just ended, or was found. */
+  rank() {
+    this.#isRanked = true;
+    this.refill();
   }
 
   /** Sends what waits for the next step. */
@@ -255,7 +278,7 @@ export class Labelling {
     $("teach-photo").ariaBusy = "true";
     $("teach-unseen").hidden = true;
     try {
-      await this.#pictures.draw($("teach-canvas"), photo.dataset, photo.id, isCurrent);
+      await this.#pictures.draw($("teach-canvas"), photo, LARGE, isCurrent);
       this.#expect();
     } catch (problem) {
       if (!isCurrent()) return;
@@ -301,6 +324,11 @@ export class Labelling {
     $("teach-labelling-notice").textContent = text;
     $("teach-labelling-notice").hidden = !text;
   }
+}
+
+/** In random order: files of a folder come sorted, and every class is to come soon. */
+function mixed(photos) {
+  return photos.map((photo) => [Math.random(), photo]).sort(([one], [other]) => one - other).map(([, photo]) => photo);
 }
 
 /** Whether a key is for the view: nothing is written, no dialogue open, and the focus in it or nowhere. */

@@ -2,12 +2,12 @@
 
 import { imageOf } from "../../calls/teach.js";
 
-const KEPT = 12; // bitmaps: at LONG_SIDE four megabytes each
-const LONG_SIDE = 1280; // device pixels
+const KEPT = 12; // bitmaps: a large one has four megabytes
+export const [LARGE, SMALL] = [1280, 400]; // longest sides in device pixels
 
 export class Pictures {
   #call;
-  #kept = new Map(); // promises of bitmaps, by dataset and id; the latest used last
+  #kept = new Map(); // promises of bitmaps, by dataset, id and side; the latest used last
 
   /** @param call (use) => Promise; gives an access token to `use`, throws a Problem. */
   constructor(call) {
@@ -16,12 +16,12 @@ export class Pictures {
 
   /** Loads a photo in advance. */
   expect(dataset, id) {
-    this.#bitmap(dataset, id).catch(() => {}); // it is tried again when it is shown
+    this.#bitmap(dataset, id, LARGE).catch(() => {}); // it is tried again when it is shown
   }
 
   /** Draws a photo on a canvas. Throws a Problem; an error of another kind if the browser cannot read it. */
-  async draw(canvas, dataset, id, isCurrent = () => true) {
-    const bitmap = await this.#bitmap(dataset, id);
+  async draw(canvas, { dataset, id }, side, isCurrent = () => true) {
+    const bitmap = await this.#bitmap(dataset, id, side);
     if (!isCurrent()) return;
     [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
     canvas.getContext("2d").drawImage(bitmap, 0, 0);
@@ -31,9 +31,9 @@ export class Pictures {
     this.#kept.clear();
   }
 
-  #bitmap(dataset, id) {
-    const key = `${dataset}/${id}`;
-    const made = this.#kept.get(key) ?? this.#load(dataset, id);
+  #bitmap(dataset, id, side) {
+    const key = `${dataset}/${id}/${side}`;
+    const made = this.#kept.get(key) ?? this.#load(dataset, id, side);
     this.#kept.delete(key);
     this.#kept.set(key, made);
     made.catch(() => this.#kept.delete(key));
@@ -42,16 +42,7 @@ export class Pictures {
     return made;
   }
 
-  async #load(dataset, id) {
-    const file = await this.#call((token) => imageOf(token, dataset, id));
-    const photo = await createImageBitmap(file);
-    const scale = LONG_SIDE / Math.max(photo.width, photo.height);
-    if (scale >= 1) return photo;
-    const [resizeWidth, resizeHeight] = [photo.width, photo.height].map((side) => Math.max(1, Math.round(side * scale)));
-    try {
-      return await createImageBitmap(photo, { resizeWidth, resizeHeight, resizeQuality: "medium" });
-    } finally {
-      photo.close();
-    }
+  async #load(dataset, id, side) {
+    return createImageBitmap(await this.#call((token) => imageOf(token, dataset, id, side)));
   }
 }

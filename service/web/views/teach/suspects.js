@@ -3,6 +3,7 @@
 import { getPhoto, labelPhoto } from "../../calls/teach.js";
 import { $, announce, copyOf } from "../../page.js";
 import { percent } from "../../parts/percent.js";
+import { SMALL } from "./pictures.js";
 
 const MOST = 8; // shown at once
 
@@ -44,8 +45,7 @@ export class Suspects {
     find("canvas").ariaLabel = `Photo labelled ${label}`;
     find(".keep").addEventListener("click", () => this.#settle(row, `Kept: ${label}.`));
     find(".change").addEventListener("click", () => this.#change(row, suspect));
-    const dataset = this.#dataset;
-    this.#pictures.draw(find("canvas"), dataset, photo).catch(() => {}); // the labels stand below
+    this.#pictures.draw(find("canvas"), { dataset: this.#dataset, id: photo }, SMALL).catch(() => {}); // the labels stand below
     return row;
   }
 

@@ -103,12 +103,13 @@ export class Teach {
     const serving = new Serving(call, { changed: this.#on.served, use: this.#on.use });
     this.#parts = {
       form: new DatasetForm(call, (dataset) => this.#onSaved(dataset)),
-      intake: new Intake(call, { added: (photo) => this.#onAdded(photo), done: changed }),
+      intake: new Intake(call, { added: (photo) => this.#onAdded(photo), done: () => this.#onDone() }),
       labelling: new Labelling(call, pictures, { labelled: (labels, step) => this.#onLabelled(labels, step), removed: changed }),
       learning: new Learning(call, (run, isNew) => {
         verdict.show(run);
         serving.show(run);
-        if (isNew) this.#onTaught();
+        if (run) this.#parts.labelling.rank();
+        if (isNew) this.#on.served();
       }),
       serving,
       correction: new Correction(call, { sent: changed, teach: () => this.#nameOne() }),
@@ -188,6 +189,11 @@ export class Teach {
     this.#parts.labelling.focus();
   }
 
+  #onDone() {
+    this.#parts.labelling.refill();
+    this.#recount();
+  }
+
   /** Counts here, until the server is asked again: the next photo does not wait for it. */
   #onLabelled(labels, step) {
     const dataset = this.#dataset;
@@ -195,12 +201,6 @@ export class Teach {
     for (const one of dataset.classes) if (labels.includes(one.name)) one.photos += step;
     this.#parts.learning.show(dataset);
     if (step > 0) this.#parts.learning.labelled();
-  }
-
-  /** The most useful photos are other ones now, and models may be new. */
-  #onTaught() {
-    this.#parts.labelling.refill();
-    this.#on.served();
   }
 
   async #onSaved(dataset) {
