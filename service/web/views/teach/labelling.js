@@ -25,6 +25,7 @@ export class Labelling {
   #settled = new Set(); // ids of photos that got a label or go: a list that is on its way may have them
   #writes = Promise.resolve();
   #isRanked = false; // by a run
+  #usesKeys = true;
   #round = 0;
 
   /**
@@ -40,7 +41,11 @@ export class Labelling {
     $("teach-skip").addEventListener("click", () => this.#skip());
     $("teach-delete").addEventListener("click", () => this.#delete());
     $("teach-save").addEventListener("click", () => this.#label([...this.#chosen]));
-    $("teach-keys").addEventListener("change", () => this.#showKeys());
+    $("teach-keys").addEventListener("click", () => {
+      this.#usesKeys = !this.#usesKeys;
+      $("teach-keys").ariaPressed = String(this.#usesKeys);
+      $("teach-labelling").classList.toggle("keyless", !this.#usesKeys);
+    });
     document.addEventListener("keydown", (event) => this.#onKey(event));
   }
 
@@ -149,11 +154,6 @@ export class Labelling {
     });
     $("teach-classes").replaceChildren(...buttons);
     $("teach-save").hidden = this.#isSingle;
-    this.#showKeys();
-  }
-
-  #showKeys() {
-    $("teach-labelling").classList.toggle("keyless", !$("teach-keys").checked);
   }
 
   #choose(name) {
@@ -309,7 +309,7 @@ export class Labelling {
   }
 
   #onKey(event) {
-    if (!$("teach-keys").checked || !this.#photo || !isForPage(event)) return;
+    if (!this.#usesKeys || !this.#photo || !isForPage(event)) return;
     const place = Number(event.key) - 1;
     const isOnControl = document.activeElement.matches("button, input, select, summary, a, [role=tab]");
     const steps = { Backspace: () => this.#undo(), Delete: () => this.#delete(), " ": () => this.#skip() };
@@ -334,6 +334,6 @@ function mixed(photos) {
 /** Whether a key is for the view: nothing is written, no dialogue open, and the focus in it or nowhere. */
 function isForPage({ ctrlKey, altKey, metaKey, repeat, target }) {
   if (ctrlKey || altKey || metaKey || repeat || $("teach").hidden) return false;
-  if (target.matches("input:not([type=checkbox]), select, textarea") || document.querySelector("dialog[open]")) return false;
+  if (target.matches("input, select, textarea") || document.querySelector("dialog[open]")) return false;
   return target === document.body || target === $("tab-teach") || $("teach").contains(target);
 }
