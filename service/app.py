@@ -59,7 +59,7 @@ from service.transport.http.routes.sensors import (
 from service.transport.http.routes.sensors import (
     windows as sensor_windows,
 )
-from service.transport.http.routes.teach import datasets, photos
+from service.transport.http.routes.teach import datasets, photos, runs
 from service.transport.http.routes.text import BODIES as TEXT_BODIES
 from service.transport.http.routes.text import add_text_routes
 from service.transport.http.server.models_line import models_line
@@ -182,6 +182,9 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
             datasets.exports,
             photos.router,
             photos.images,
+            runs.router,
+            runs.single,
+            runs.reports,
             preprocess_numeric.router,
             scalers.readers,
             scalers.writers,
@@ -198,7 +201,7 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
     bodies: tuple[type[BaseModel], ...] = (Problem, InferenceError)
     bodies += (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES)
     bodies += (*admin.BODIES, *cameras.BODIES, *sensors.BODIES, *sensor_windows.BODIES)
-    bodies += (*datasets.BODIES, *photos.BODIES)
+    bodies += (*datasets.BODIES, *photos.BODIES, *runs.BODIES)
     bodies += (*preprocess_numeric.BODIES, *scalers.BODIES, *TEXT_BODIES)
     bodies += compat.bodies(settings.compatibility)
     add_openapi(app, bodies, settings.docs)

@@ -60,6 +60,8 @@ class AuditEvent(StrEnum):
     DATASET_IMPORTED = "dataset_imported"
     DATASET_EXPORTED = "dataset_exported"
     PHOTO_REMOVED = "photo_removed"
+    RUN_BEGUN = "run_begun"
+    RUN_CANCELLED = "run_cancelled"
 
 
 FREQUENT = {AuditEvent.TOKEN_REFUSED, AuditEvent.RATE_LIMITED}

@@ -106,14 +106,24 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
             shared = cameras.cursors, cameras.leases, metrics
             receiving = open_sensor_mqtt(settings, await sensors.get(), classifier, *shared)
             await stack.enter_async_context(receiving)
+        models = ModelControl(lifecycle, identity.audit)
         teach = await stack.enter_async_context(
-            teach_on_demand(settings, identity.database, identity.audit, metrics, pool)
+            teach_on_demand(
+                settings,
+                identity.database,
+                identity.audit,
+                metrics,
+                pool,
+                models,
+                cameras.leases,
+                lambda: lifecycle.default_model,
+            )
         )
         yield Runtime(
             pool=pool,
             classifier=classifier,
             identity=identity,
-            models=ModelControl(lifecycle, identity.audit),
+            models=models,
             budget=BodyBudget(settings.limits.max_body_bytes_in_flight, metrics),
             cameras=cameras,
             sensors=sensors,

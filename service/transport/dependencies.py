@@ -31,8 +31,9 @@ from service.transport.policy import authorize, check_model
 if TYPE_CHECKING:
     from service.sensors.opening import Sensors
     from service.teach.datasets.opening import Datasets
+    from service.teach.runs.opening import Runs
 else:  # FastAPI needs the names alone; the modules are imported when they are used
-    Sensors = Datasets = object
+    Sensors = Datasets = Runs = object
 
 TOKEN_URL = "v1/auth/token"  # noqa: S105 - relative to /docs, as Swagger UI resolves it
 SCOPE_DESCRIPTIONS = {
@@ -236,12 +237,17 @@ def _datasets(connection: HTTPConnection) -> Datasets:
     return runtime_of(connection).teach.datasets
 
 
+async def _runs(connection: HTTPConnection) -> Runs:
+    return await runtime_of(connection).teach.runs()
+
+
 RuntimeDep = Annotated[Runtime, Depends(runtime_of)]
 ClassifierDep = Annotated[Classifier, Depends(_classifier)]
 ModelsDep = Annotated[ModelControl, Depends(_models)]
 CamerasDep = Annotated[Cameras, Depends(_cameras)]
 SensorsDep = Annotated[Sensors, Depends(_sensors)]
 DatasetsDep = Annotated[Datasets, Depends(_datasets)]
+RunsDep = Annotated[Runs, Depends(_runs)]
 GrantsDep = Annotated[Grants, Depends(_grants)]
 AdministrationDep = Annotated[Administration, Depends(_administration)]
 PrincipalDep = Annotated[Principal, Depends(principal_of)]

@@ -35,6 +35,8 @@ from service.core.repository.serving_policy import (
 
 ChangePolicy = Callable[[ServingPolicy, Collection[int], int | None], ServingPolicy]
 """Map a policy, the available versions and the current default version to a new policy."""
+ChangeForNew = Callable[[ServingPolicy, Collection[int], int | None, int], ServingPolicy]
+"""The same for a version that is added; the last argument is its number."""
 
 
 class ModelHost(Protocol):
@@ -108,23 +110,41 @@ class ModelControl:
     def __init__(self, host: ModelHost, audit: Audit) -> None:
         self._host, self._audit = host, audit
 
-    async def add(self, name: str, write: Callable[[publishing.Draft], object], *, by: str) -> int:
+    async def add(
+        self,
+        name: str,
+        write: Callable[[publishing.Draft], object],
+        *,
+        by: str,
+        change: ChangeForNew | None = None,
+    ) -> int:
         """Publish a new version of a model once it passed its checks; return its number.
 
         Args:
             write: writes the files of the version into the folder of the draft; blocks.
+            change: of the policy, before the version becomes visible; None: as it is, so that the
+                version becomes the default if that is the newest one.
         """
         host, publish = self._host, Publisher(self._audit, by)
 
-        def publish_checked() -> int:
+        def publish_checked(available: Collection[int], answering: int | None) -> int:
             with publishing.drafting(host.repository.root, name) as draft:
                 write(draft)
                 host.check(draft.folder)
-                publish(draft)
-                return draft.version
+                number = draft.version
+                if change is None:
+                    publish(draft)
+                else:
+                    publish(draft, lambda policy: change(policy, available, answering, number))
+                return number
 
         async with host.changing():
-            version = await host.executor.run(publish_checked)
+            available: Collection[int] = ()
+            answering = None
+            if change is not None and name in await host.executor.run(host.repository.names):
+                available = await host.executor.run(partial(host.repository.versions, name))
+                answering = await host.default_version(name)
+            version = await host.executor.run(partial(publish_checked, available, answering))
             await host.follow(name)
         return version
 

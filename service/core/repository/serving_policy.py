@@ -167,6 +167,11 @@ def with_version(policy: ServingPolicy, version: int) -> ServingPolicy:
     return _made(policy, load=tuple(sorted({*policy.load, version})), enabled=True)
 
 
+def with_label(policy: ServingPolicy, label: str, version: int) -> ServingPolicy:
+    """Return the policy with a label moved to ``version``, which is loaded then."""
+    return _made(policy, labels={**policy.labels, label: version})
+
+
 def without_version(policy: ServingPolicy, version: int) -> ServingPolicy:
     """Return the policy without ``version`` in ``load``."""
     return _made(policy, load=tuple(number for number in policy.load if number != version))

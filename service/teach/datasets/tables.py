@@ -94,3 +94,5 @@ class TeachRunRow(Table):
     error: Mapped[str | None] = mapped_column(Text)
     verdict: Mapped[str | None] = mapped_column(Text)
     """JSON of a ``Verdict``."""
+    details: Mapped[str] = mapped_column(Text)
+    """JSON of a ``RunDetails``: options, base, photos left out, attempts."""

@@ -65,6 +65,6 @@ def sample(file: str, scores_K: NDArray[np.float64]) -> GoldenSample:
     """Return the sample of a photo."""
     predictions = tuple(
         GoldenPrediction(index=int(index), score=min(1.0, round(float(scores_K[index]), _ROUNDING)))
-        for index in top_k(scores_K, _PREDICTIONS)  # type: ignore[arg-type]
+        for index in top_k(scores_K, _PREDICTIONS)
     )
     return GoldenSample(file=file, predictions=predictions, tolerance=TOLERANCE)

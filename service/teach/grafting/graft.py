@@ -14,6 +14,7 @@ their scores are multiplied by the probability that the photo is known.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -84,7 +85,7 @@ def grafted(model: onnx.ModelProto, features: Penultimate, graft: Graft) -> onnx
     classes = len(graft.head.bias_K)
     if graft.unknown is not None and graft.head.kind == "softmax":
         classes += 1
-    shape = [_batch(whole) or "N", classes]
+    shape: list[str | int | None] = [_batch(whole) or "N", classes]
     whole.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, shape))
     try:
         onnx.checker.check_model(whole, full_check=True)
@@ -97,8 +98,9 @@ def grafted(model: onnx.ModelProto, features: Penultimate, graft: Graft) -> onnx
 
 def tail(features: Penultimate, graft: Graft) -> onnx.ModelProto:
     """Return a model that computes the output from features [N, D] alone, to compare with NumPy."""
-    graph = onnx.GraphProto(name="tail")
-    shape = ["N", features.width]
+    graph = onnx.GraphProto()
+    graph.name = "tail"
+    shape: list[str | int | None] = ["N", features.width]
     graph.input.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, shape))
     output = _HeadWriter(graph, _TAIL_OPSET).write_tail("features", graft)
     graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", "K"]))
@@ -205,7 +207,7 @@ class _HeadWriter:
             self._taken.add(whole)
         return whole
 
-    def _node(self, operator: str, inputs: list[str], output: str, **given: object) -> str:
+    def _node(self, operator: str, inputs: list[str], output: str, **given: Any) -> str:  # noqa: ANN401 - as ONNX takes them
         is_output = output in {LOGITS, SCORES} and output not in self._taken
         whole = output if is_output else f"{self._prefix}{output}"
         self._graph.node.append(helper.make_node(operator, inputs, [whole], name=whole, **given))

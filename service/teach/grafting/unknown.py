@@ -74,7 +74,8 @@ class UnknownScore:
         squares_N -= np.sum((x_ND @ self.directions_DR) ** 2, axis=1)
         classes_NK = x_ND @ self.linear_KD.T + self.constant_K
         distance_N = np.sqrt(np.maximum(squares_N + classes_NK.min(axis=1), 0))
-        return np.clip(STEEPNESS * (distance_N / self.threshold - 1), -MOST, MOST)
+        z_N: Numbers = np.clip(STEEPNESS * (distance_N / self.threshold - 1), -MOST, MOST)
+        return z_N
 
 
 def _decompose(whitening_DD: NDArray[np.float64]) -> tuple[float, Numbers]:

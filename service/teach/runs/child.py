@@ -1,8 +1,8 @@
 """The process that teaches: computes features, fits, judges and grafts, at the lowest priority.
 
-Run as ``python -m service.teach.runs.child PARENT``, the process id of the server. It reads jobs on stdin and says how they go on
-stdout, a line of JSON each. It ends with its parent, and writes no core. What libraries print is
-kept away from the messages.
+Run as ``python -m service.teach.runs.child PARENT``, the process id of the server. It reads jobs on
+stdin and says how they go on stdout, a line of JSON each. It ends with its parent, and writes no
+core. What libraries print is kept away from the messages.
 """
 
 from __future__ import annotations

@@ -109,6 +109,8 @@ class Message:
     """JSON of a ``Verdict``."""
     code: RunFailure | None = None
     detail: str = ""
+    trace: str = ""
+    """For the log: where an error of ours came from."""
     seconds: float = 0.0
     """Since the job began."""
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class TeachingProcess:
         """Process id; None if it does not run."""
         return self._process.pid if self._process is not None else None
 
-    async def do(self, job: Job) -> AsyncIterator[Message]:
+    async def do(self, job: Job) -> AsyncGenerator[Message, None]:
         """Do a job, and yield what the process says; the last message says how it ended.
 
         Raises:

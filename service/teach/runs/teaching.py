@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +19,10 @@ from numpy.typing import NDArray
 from schemas.models import MANIFEST_FILE, MODEL_FILE, GoldenSample, ModelManifest, TaughtFrom
 from schemas.teach.run import RunFailure, RunState
 from schemas.teach.verdict import Verdict
-from service.core.imaging.formats.signatures import recognise
 from service.core.repository.publishing import DISK_FULL
 from service.core.repository.version_files import read_manifest
-from service.core.serving.checks import GOLDEN_FOLDER
+from service.core.serving.checks.checks import GOLDEN_FOLDER
+from service.teach.datasets.photos.types import HEAD_BYTES, extension_of
 from service.teach.features.extraction import Extractor
 from service.teach.features.penultimate import NoFeatures, find
 from service.teach.grafting import goldens
@@ -69,10 +70,12 @@ class Teacher:
         except RunFailed as failed:
             said = Message(said=Said.FAILED, code=failed.code, detail=failed.detail)
         except OSError as error:
-            if error.errno not in DISK_FULL:
-                raise
-            detail = "The disk is full: nothing was published."
-            said = Message(said=Said.FAILED, code=RunFailure.DISK_FULL, detail=detail)
+            said = _broken(error)
+            if error.errno in DISK_FULL:
+                detail = "The disk is full: nothing was published."
+                said = Message(said=Said.FAILED, code=RunFailure.DISK_FULL, detail=detail)
+        except Exception as error:  # noqa: BLE001 - the next job may succeed
+            said = _broken(error)
         else:
             said = Message(said=Said.FINISHED)
         say(replace(said, seconds=time.perf_counter() - began))
@@ -119,6 +122,12 @@ class Teacher:
         )
         say(Message(said=Said.VERDICT, verdict=verdict.model_dump_json()))
         return _Judged(extracted, targets, fitted, verdict)
+
+
+def _broken(error: Exception) -> Message:
+    detail = f"The run failed by an error of the server ({type(error).__name__})."
+    trace = "".join(traceback.format_exception(error))
+    return Message(said=Said.FAILED, code=RunFailure.INTERNAL, detail=detail, trace=trace)
 
 
 def _quiet(_: Message) -> None:
@@ -207,8 +216,7 @@ def _write_golden(
     samples = []
     for number, chosen in enumerate(goldens.choose(candidates, scores_NK), 1):
         data = Path(photos[chosen.place].file).read_bytes()
-        ending = (recognise(data) or "image").lower().replace(" ", "")
-        name = f"{number}-{photos[chosen.place].digest[:12]}.{ending}"
+        name = f"{number}-{photos[chosen.place].digest[:12]}.{extension_of(data[:HEAD_BYTES])}"
         (folder / GOLDEN_FOLDER / name).write_bytes(data)
         samples.append(goldens.sample(name, scores_NK[chosen.place]))
     return tuple(samples)

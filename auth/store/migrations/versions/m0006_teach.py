@@ -62,6 +62,7 @@ def upgrade() -> None:
         sa.Column("created_by", sa.String(255), nullable=False),
         sa.Column("error", sa.Text, nullable=True),
         sa.Column("verdict", sa.Text, nullable=True),
+        sa.Column("details", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_teach_runs"),
         sa.ForeignKeyConstraint(
             ["dataset"], ["datasets.name"], name="fk_teach_runs_dataset", ondelete="CASCADE"

@@ -48,6 +48,8 @@ class Removal:
     unreferenced: frozenset[str]
 
 
+OnAdded = Callable[[str, Collection[str]], Awaitable[None]]
+"""Called after photos are added, with the dataset and their digests."""
 OnRemoved = Callable[[Removal], Awaitable[None]]
 """Called after photos are removed, so that what was computed from them goes too."""
 
@@ -74,7 +76,12 @@ class PhotoWriter:
         """``clock``: seconds since the epoch."""
         self._photos, self._files = photos, files
         self._on_removed = list(on_removed)
+        self._on_added: list[OnAdded] = []
         self._clock, self._new_id = clock, PhotoIds(clock)
+
+    def call_on_added(self, hook: OnAdded) -> None:
+        """Have ``hook`` called after every addition."""
+        self._on_added.append(hook)
 
     def call_on_removed(self, hook: OnRemoved) -> None:
         """Have ``hook`` called after every removal."""
@@ -111,6 +118,8 @@ class PhotoWriter:
                 with suppress(ServiceError):  # the next sweep removes them
                     await self._forget_files(by_digest)
         found = await self._photos.by_digest(dataset, by_digest)
+        for hook in self._on_added:
+            await hook(dataset, list(found))
         return [found[one.inspected.digest] for one in new if one.inspected.digest in found]
 
     async def remove(self, dataset: str, photo_id: str) -> None:

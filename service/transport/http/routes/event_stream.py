@@ -193,10 +193,11 @@ async def _may_go_on(request: Request, source: EventSource[Event]) -> bool:
         return False
     except NotReady:  # the store may answer again
         pass
-    return await _is_valid(request)
+    return await is_valid(request)
 
 
-async def _is_valid(request: Request) -> bool:
+async def is_valid(request: Request) -> bool:
+    """Return whether the caller's token is still valid, as far as the store answers."""
     token = request.headers.get("authorization", "").partition(" ")[2].strip(" ")
     try:
         await runtime_of(request).identity.authenticator.authenticate(token)
@@ -218,7 +219,7 @@ async def _wait(request: Request, event: Coroutine[None, None, None]) -> None:
             done, _ = await asyncio.wait(
                 waiting, timeout=AGAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
-            if done or not await _is_valid(request):
+            if done or not await is_valid(request):
                 return
     finally:
         for task in waiting:
