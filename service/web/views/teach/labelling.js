@@ -26,6 +26,7 @@ export class Labelling {
   #writes = Promise.resolve();
   #isRanked = false; // by a run
   #usesKeys = true;
+  #problems = { unsaved: "", unlisted: "" };
   #round = 0;
 
   /**
@@ -66,7 +67,7 @@ export class Labelling {
     this.#skipped.clear();
     this.#settled.clear();
     this.#isRanked = false;
-    this.#complain("");
+    this.#complain({ unsaved: "", unlisted: "" });
   }
 
   /** Takes a photo that was added; it comes after those that wait. */
@@ -93,11 +94,12 @@ export class Labelling {
         this.#waiting = open;
         announce("The photos that were skipped come again.");
       }
+      this.#complain({ unlisted: "" });
       if (this.#photo) this.#expect();
       else if (this.#waiting.length > 0) this.#next();
       else this.#showFacts();
     } catch (problem) {
-      if (round === this.#round) this.#complain(problem.message);
+      if (round === this.#round) this.#complain({ unlisted: problem.message });
     }
   }
 
@@ -241,13 +243,14 @@ export class Labelling {
 
   /** One after the other, so that an undo comes after what it takes back. */
   #write(photo, send, onFailure = () => {}) {
-    this.#writes = this.#writes.then(send).catch((problem) => {
+    const saved = () => this.#complain({ unsaved: "" });
+    this.#writes = this.#writes.then(send).then(saved, (problem) => {
       if (problem.status === 404) return; // removed meanwhile
       onFailure();
       this.#settled.delete(photo.id);
       this.#done = this.#done.filter((step) => step.photo !== photo);
       if (photo.dataset === this.#dataset?.name) this.#waiting.unshift(photo); // it is asked again
-      this.#complain(`Not saved: ${problem.message} The photo comes again.`);
+      this.#complain({ unsaved: `Not saved: ${problem.message} The photo comes again.` });
       if (!this.#photo) this.#next();
     });
   }
@@ -320,7 +323,10 @@ export class Labelling {
     event.preventDefault();
   }
 
-  #complain(text) {
+  #complain(problems) {
+    Object.assign(this.#problems, problems);
+    const text = this.#problems.unsaved || this.#problems.unlisted;
+    if ($("teach-labelling-notice").textContent === text) return;
     $("teach-labelling-notice").textContent = text;
     $("teach-labelling-notice").hidden = !text;
   }
