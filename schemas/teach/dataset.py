@@ -355,7 +355,9 @@ class ImportReport(BaseModel):
     files: int
     added: int
     duplicates: int = Field(description="Files whose photo is in the dataset already.")
-    labelled: int = Field(description="Duplicates that had no label and got the one of the import.")
+    labelled: int = Field(
+        description="Duplicates that got the label of the import: they had none, or it is replaced."
+    )
     new_classes: list[str]
     merged_classes: list[MergedClass]
     refused: int

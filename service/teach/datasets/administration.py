@@ -272,12 +272,13 @@ def _renamed(classes: Sequence[str], given: Mapping[str, str]) -> dict[str, str]
         InvalidParameter: an old name is not a class.
     """
     spelling = {class_key(name): name for name in classes}
-    found: dict[str, str] = {}
+    wanted: dict[str, str] = {}
     for old, new in given.items():
         known = spelling.get(class_key(old))
         if known is None:
             fault = Violation("/body/rename", f"There is no class '{old}'")
             raise InvalidParameter(violations=(fault,))
-        other = spelling.get(class_key(new))
-        found[known] = new if other is None or other == known else other
-    return found
+        wanted[known] = new
+    # The spelling of a class that stays goes before that of a new name.
+    used = {class_key(name): name for name in classes if name not in wanted}
+    return {old: used.setdefault(class_key(new), new) for old, new in wanted.items()}

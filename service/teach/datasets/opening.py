@@ -55,7 +55,9 @@ class Datasets:
     directory: PhotoDirectory
     folder: Path
 
-    async def import_archive(self, dataset: str, file: BinaryIO, *, by: str) -> ImportReport:
+    async def import_archive(
+        self, dataset: str, file: BinaryIO, *, by: str, replaces_labels: bool = False
+    ) -> ImportReport:
         """Import a zip file; see ``Importer.run``.
 
         Raises:
@@ -64,18 +66,20 @@ class Datasets:
         opened = open_archive(file, self.import_limits)
         source = await in_thread(opened.__enter__)
         try:
-            return await self.importer.run(dataset, source, by=by)
+            return await self.importer.run(dataset, source, by=by, replaces_labels=replaces_labels)
         finally:
             opened.__exit__(None, None, None)
 
-    async def import_tasks(self, dataset: str, tasks: bytes, *, by: str) -> ImportReport:
+    async def import_tasks(
+        self, dataset: str, tasks: bytes, *, by: str, replaces_labels: bool = False
+    ) -> ImportReport:
         """Import the labels of tasks for photos that are there; see ``Importer.run``.
 
         Raises:
             InvalidRequest: they are no tasks of Label Studio.
         """
         source = await in_thread(partial(tasks_alone, tasks))
-        return await self.importer.run(dataset, source, by=by)
+        return await self.importer.run(dataset, source, by=by, replaces_labels=replaces_labels)
 
 
 def build_datasets(

@@ -1,1 +1,1 @@
-"""Tests of teaching."""
+"""Tests of ``service.teach``."""

@@ -43,6 +43,9 @@ def import_photos(
     is_multi: Annotated[
         bool, typer.Option("--multi", help="Photos of a new dataset have any number of labels.")
     ] = False,
+    replaces_labels: Annotated[
+        bool, typer.Option("--relabel", help="Replace the labels of photos that are there.")
+    ] = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -65,7 +68,7 @@ def import_photos(
                 report = with_datasets(
                     settings,
                     lambda datasets: _import(
-                        datasets, dataset, source, progress, is_multi=is_multi
+                        datasets, dataset, source, progress, is_multi, replaces_labels
                     ),
                     must_exist=False,
                 )
@@ -77,7 +80,12 @@ def import_photos(
 
 
 async def _import(
-    datasets: Datasets, name: str, source: Source, progress: ProgressLine, *, is_multi: bool
+    datasets: Datasets,
+    name: str,
+    source: Source,
+    progress: ProgressLine,
+    is_multi: bool,
+    replaces_labels: bool,
 ) -> ImportReport:
     from schemas.teach.dataset import DatasetKind, NewDataset
     from service.cli.shared.spec_options import checked
@@ -89,7 +97,9 @@ async def _import(
         await datasets.administration.add(new, by=by)
     elif is_multi and existing.kind is not kind:
         fail(f"the dataset {name} exists, and its photos have one label")
-    return await datasets.importer.run(name, source, by=by, on_progress=progress)
+    return await datasets.importer.run(
+        name, source, by=by, replaces_labels=replaces_labels, on_progress=progress
+    )
 
 
 def _name_of(path: Path) -> str:

@@ -34,6 +34,14 @@ class _Labelled:
     labels: tuple[str, ...] | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Author:
+    """Who imports, and whether the labels replace those of photos that are there."""
+
+    name: str
+    replaces_labels: bool
+
+
 class Importer:
     """Imports into datasets. Bad files are reported, and never stop an import."""
 
@@ -55,9 +63,14 @@ class Importer:
         source: Source,
         *,
         by: str,
+        replaces_labels: bool = False,
         on_progress: Progress = lambda _done, _of: None,
     ) -> ImportReport:
         """Import everything that a source has.
+
+        Args:
+            replaces_labels: photos that have another label get the one of the import; else they
+                keep theirs, and the report lists them.
 
         Raises:
             NotFound: there is no such dataset.
@@ -65,7 +78,7 @@ class Importer:
             DiskFull, NotReady: what was imported so far stays.
         """
         with self._metrics.importing(source.listing.format):
-            report = await self._run(dataset, source, by, on_progress)
+            report = await self._run(dataset, source, _Author(by, replaces_labels), on_progress)
         self._audit.record(
             AuditEvent.DATASET_IMPORTED,
             account=by,
@@ -75,7 +88,9 @@ class Importer:
         )
         return report
 
-    async def _run(self, name: str, source: Source, by: str, on_progress: Progress) -> ImportReport:
+    async def _run(
+        self, name: str, source: Source, author: _Author, on_progress: Progress
+    ) -> ImportReport:
         dataset = await self._datasets.get(name) or missing_dataset()
         classes, tally, done = ClassResolver(dataset), Tally(), 0
         try:
@@ -85,7 +100,7 @@ class Importer:
                 new = classes.new[known:]
                 if new and not await self._datasets.add_classes(name, new):
                     missing_dataset()
-                await self._take(name, files, tally, by)
+                await self._take(name, files, tally, author)
                 done += len(part)
                 on_progress(done, len(source.listing.entries))
         except (Conflict, DiskFull) as error:
@@ -96,11 +111,15 @@ class Importer:
                 self._metrics.count_photos(PhotoSource.UPLOAD, result, count)
         return tally.report(name, source.listing, classes)
 
-    async def _take(self, dataset: str, files: Sequence[_Labelled], tally: Tally, by: str) -> None:
+    async def _take(
+        self, dataset: str, files: Sequence[_Labelled], tally: Tally, author: _Author
+    ) -> None:
         """Add new photos, label those without a label, and report contradictions."""
         there = await self._photos.by_digest(dataset, {one.file.digest for one in files})
         new = _new_photos(files, there)
-        for photo in await self._add(dataset, list(new.values()), tally, by) if new else ():
+        for photo in (
+            await self._add(dataset, list(new.values()), tally, author.name) if new else ()
+        ):
             there[photo.digest] = photo
         to_label: dict[tuple[str, ...], list[str]] = {}
         for one in files:
@@ -114,14 +133,14 @@ class Importer:
             tally.duplicates += 1
             if one.labels is None or known.labels == one.labels:
                 continue
-            if known.labels is not None:
+            if known.labels is not None and not author.replaces_labels:
                 tally.contradict(one.file.name, known, one.labels)
                 continue
             to_label.setdefault(one.labels, []).append(known.id)
             there[digest] = replace(known, labels=one.labels)
             tally.labelled += 1
         for labels, ids in to_label.items():
-            await self._photos.set_labels(dataset, ids, labels, by=by)
+            await self._photos.set_labels(dataset, ids, labels, by=author.name)
             self._metrics.labels.inc(len(ids))
 
     async def _add(

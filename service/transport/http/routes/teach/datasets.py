@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.responses import StreamingResponse
@@ -121,6 +121,10 @@ async def import_photos(
     runtime: RuntimeDep,
     datasets: DatasetsDep,
     caller: PrincipalDep,
+    labels: Annotated[
+        Literal["keep", "replace"],
+        Query(description="Labels of photos that are there: keep them, or replace them."),
+    ] = "keep",
 ) -> ImportReport:
     """Import photos and labels; bad files are reported, and the others imported.
 
@@ -133,13 +137,17 @@ async def import_photos(
     if kind == "application/json":
         with uploads.hold as hold:
             body = await uploads.reader.read(request, hold, uploads.limits.max_body_bytes)
-            return await datasets.import_tasks(name, body, by=caller.name)
+            return await datasets.import_tasks(
+                name, body, by=caller.name, replaces_labels=labels == "replace"
+            )
     if kind not in ZIP_TYPES:
         message = "Send a zip file as application/zip, or tasks of Label Studio as JSON."
         raise UnsupportedMediaType(message)
     limit = datasets.import_limits.bytes
     async with spooled(request, uploads.reader, runtime.pool, datasets.folder, limit=limit) as file:
-        return await datasets.import_archive(name, file, by=caller.name)
+        return await datasets.import_archive(
+            name, file, by=caller.name, replaces_labels=labels == "replace"
+        )
 
 
 @exports.get("/{name}/export", response_class=Response, responses=_FILES)
