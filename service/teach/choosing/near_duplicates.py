@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 NEAR = 6
-"""Bits of 64 in which hashes of near-duplicates differ at most: frames of one burst do in 0 to 6,
-different photos of one scene in 15 or more."""
+"""Bits of 64 in which hashes of near-duplicates differ at most. Measured on 300 photos: scaled and
+compressed copies differ in 0 to 4, copies without a border of 2 % in 0 to 10 (95 % in at most 7),
+the nearest of 45,000 pairs of other photos in 8."""
 _BLOCK = 1024
 
 

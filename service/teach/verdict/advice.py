@@ -26,6 +26,9 @@ SMALL_GAIN = 0.02
 WIDE = 0.08
 """Half of the accuracy's interval above which it is not known well enough."""
 MOST_CLASSES = 3
+"""Classes of which more photos are asked for at once..."""
+MOST_STEPS = 5
+"""...or which lack photos or groups."""
 CERTAIN = 0.7
 """Score from which a suspect is worth a look."""
 
@@ -46,7 +49,9 @@ def advise(findings: Findings) -> tuple[bool, tuple[str, ...]]:
     """Return whether more labels would bring little, and the next steps, the most useful first."""
     missing = _missing(findings)
     if missing:
-        return False, tuple(missing)
+        more = len(missing) - MOST_STEPS
+        rest = [f"The same holds for {more} more of the classes."] if more > 0 else []
+        return False, (*missing[:MOST_STEPS], *rest)
     enough = _is_enough(findings)
     steps: list[str] = [] if enough else _more(findings.per_class)
     if findings.forecast is not None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from schemas.teach.verdict import InseparablePair
+from schemas.teach.verdict import InseparablePair, Interval
 from service.teach.verdict.groups import worth_of
 from service.teach.verdict.held_out import HeldOut
 from service.teach.verdict.intervals import HEAD_VARIATION, share_interval
@@ -26,30 +27,35 @@ def inseparable(held: HeldOut, names: Sequence[str]) -> tuple[InseparablePair, .
     chance. A pair is listed if the 95 % interval of that share includes a half and ends below
     ``HOPE``.
     """
+    logits = [
+        (held.logits_NK[rows_N], held.groups_N[rows_N])
+        for rows_N in (held.judged_N & (held.labels_N == place) for place in range(len(names)))
+    ]
     found = []
     for first, second in combinations(range(len(names)), 2):
-        pair = _pair(held, first, second, names)
-        if pair is not None and pair.interval.low <= CHANCE and pair.interval.high < HOPE:
-            found.append(pair)
+        own, other = logits[first], logits[second]
+        if min(len(own[0]), len(other[0])) < FEW:
+            continue
+        right_A = own[0][:, first] > own[0][:, second]
+        right_B = other[0][:, second] > other[0][:, first]
+        if (right_A.mean() + right_B.mean()) / 2 >= HOPE:
+            continue  # of 200 classes there are 19,900 pairs, nearly all of which end here
+        interval = _interval((right_A, own[1]), (right_B, other[1]))
+        if interval.low <= CHANCE and interval.high < HOPE:
+            found.append(
+                InseparablePair(
+                    first=names[first],
+                    second=names[second],
+                    photos=len(right_A) + len(right_B),
+                    right=int(right_A.sum() + right_B.sum()),
+                    interval=interval,
+                )
+            )
     return tuple(sorted(found, key=lambda pair: pair.interval.high))
 
 
-def _pair(held: HeldOut, first: int, second: int, names: Sequence[str]) -> InseparablePair | None:
-    shares, counts, right, photos = [], [], 0, 0
-    for own, other in ((first, second), (second, first)):
-        rows_N = held.judged_N & (held.labels_N == own)
-        if rows_N.sum() < FEW:
-            return None
-        right_N = held.logits_NK[rows_N, own] > held.logits_NK[rows_N, other]
-        shares.append(float(right_N.mean()))
-        counts.append(worth_of(right_N, held.groups_N[rows_N]).effective / HEAD_VARIATION)
-        right += int(right_N.sum())
-        photos += len(right_N)
-    count = 4 / float(np.sum(1 / np.array(counts)))  # of the mean of two shares
-    return InseparablePair(
-        first=names[first],
-        second=names[second],
-        photos=photos,
-        right=right,
-        interval=share_interval(float(np.mean(shares)), count),
-    )
+def _interval(*outcomes: tuple[NDArray[np.bool_], NDArray[np.int_]]) -> Interval:
+    """Return the interval of the mean of two shares, each of outcomes and their groups."""
+    share = float(np.mean([right_N.mean() for right_N, _ in outcomes]))
+    counts = [worth_of(*outcome).effective / HEAD_VARIATION for outcome in outcomes]
+    return share_interval(share, 4 / sum(1 / count for count in counts))

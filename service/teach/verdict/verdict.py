@@ -35,6 +35,9 @@ from service.teach.verdict.refitting import Refitting
 SEED = 17
 """Of the parts that the learning curve is measured on: the same photos give the same verdict."""
 
+MOST_REFITTED = 2000
+"""Photos from which the curve's parts are taken: memory grows with the square of the number."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Parts:
@@ -80,8 +83,7 @@ def judge(
     parts = _parts(held, fitted.temperature, photo_ids, classes, promised_precision)
     measured: list[curve.Measured] = []
     if features_NVD is not None and accuracy.interval is not None:
-        refitting = Refitting(features_NVD[:, 0], targets)
-        measured = curve.measure(refitting, refitting.spread(), groups, np.random.default_rng(SEED))
+        measured = _measured(features_NVD, targets, groups)
     forecast = _forecast(measured, accuracy)
     enough, advice = advise(
         Findings(
@@ -110,6 +112,25 @@ def judge(
         calibration=parts.calibration,
         foreign=None if foreign_MD is None else judge_foreign(fitted.distance, foreign_MD),
     )
+
+
+def _measured(
+    features_NVD: NDArray[np.float32], targets: Targets, groups_N: NDArray[np.int_]
+) -> list[curve.Measured]:
+    rng = np.random.default_rng(SEED)
+    rows = _some(groups_N, rng)
+    refitting = Refitting(features_NVD[rows, 0], targets.at(rows))
+    return curve.measure(refitting, refitting.spread(), groups_N[rows], rng)
+
+
+def _some(groups_N: NDArray[np.int_], rng: np.random.Generator) -> NDArray[np.int_]:
+    """Return all photos, or those of random groups so that they are ``MOST_REFITTED`` at most."""
+    if len(groups_N) <= MOST_REFITTED:
+        return np.arange(len(groups_N))
+    _, group_N, sizes_G = np.unique(groups_N, return_inverse=True, return_counts=True)
+    order = rng.permutation(len(sizes_G))
+    kept = order[np.cumsum(sizes_G[order]) <= MOST_REFITTED]
+    return np.flatnonzero(np.isin(group_N.reshape(-1), kept))
 
 
 def _accuracy(

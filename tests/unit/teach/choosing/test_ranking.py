@@ -49,6 +49,15 @@ def test_without_a_head_the_first_photos_are_of_all_kinds() -> None:
     assert set(cluster[order]) == {0, 1, 2}
 
 
+def test_of_several_labels_the_least_decided_counts() -> None:
+    features, cluster = clusters((20, 20, 20))
+    logits = np.full((60, 2), 9.0)
+    logits[cluster == 1, 1] = -0.5
+    logits[cluster == 2, 0] = -9.0
+    order = most_useful(features, logits, np.zeros(60, np.bool_), 1, kind="sigmoid")
+    assert cluster[order].tolist() == [1]
+
+
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_the_scale_of_logits_and_features_does_not_matter(scale: float) -> None:
     features, _ = clusters((20, 20, 20), spread=0.3)

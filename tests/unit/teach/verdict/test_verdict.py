@@ -119,6 +119,19 @@ def test_two_hundred_classes() -> None:
     assert found.accuracy.value == 1
     assert len(found.confusion) == 200
     assert found.inseparable == ()
+    assert found.advice[0] == "Not yet: label 7 more of 'kind 0'."
+    assert found.advice[-1] == "The same holds for 195 more of the classes."
+
+
+def test_the_curve_of_many_photos_is_measured_on_some() -> None:
+    features, labels = blobs([2500, 2500], apart=3.0)
+    targets = Targets.of_labels(labels, 2)
+    groups = np.arange(5000) // 2
+    held_out = np.eye(2)[labels]
+    fitted = fitted_of(held_out, targets)
+    found = judge(fitted, targets, groups, ids(5000), NAMES[:2], features_NVD=features)
+    assert [point.photos for point in found.curve][-1] == 5000
+    assert 900 < found.curve[-2].photos <= 1010
 
 
 def test_several_labels_count_for_each_class() -> None:
