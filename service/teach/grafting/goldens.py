@@ -12,10 +12,9 @@ from schemas.models import GoldenPrediction, GoldenSample
 from service.core.imaging.postprocessing import top_k
 from service.teach.grafting.graft import Graft
 
-EACH = 2
-"""Golden photos of a class at most..."""
 MOST = 12
-"""...and of a version."""
+"""Golden photos of a version at most."""
+LEAST_SURE = 0.8
 MAX_BYTES = 2**20
 """Larger photos are taken only where a class has no smaller one."""
 TOLERANCE = 0.02
@@ -44,21 +43,23 @@ def scores_of(graft: Graft, features_ND: NDArray[np.floating]) -> NDArray[np.flo
 
 
 def choose(candidates: Sequence[Candidate], scores_NK: NDArray[np.float64]) -> list[Candidate]:
-    """Choose the surest right photos of each class, class after class.
+    """Choose right photos of each class, class after class: the surest, and the least sure.
 
-    Sure ones, because their scores hardly move on another processor.
+    The score of the surest hardly moves on another processor; that of the other one shows small
+    faults. Below ``LEAST_SURE`` it would move too much.
     """
     by_class: dict[int, list[Candidate]] = {}
     for one in candidates:
         by_class.setdefault(one.label, []).append(one)
-    ordered = [
-        sorted(some, key=lambda one: (one.bytes > MAX_BYTES, -scores_NK[one.place, one.label]))
-        for _, some in sorted(by_class.items())
-    ]
-    rounds = [some[number] for number in range(EACH) for some in ordered if number < len(some)]
-    return [
-        one for number, one in enumerate(rounds) if number < len(ordered) or one.bytes <= MAX_BYTES
-    ][:MOST]
+    surest: list[Candidate] = []
+    others: list[Candidate] = []
+    for _, some in sorted(by_class.items()):
+        ordered = sorted(some, key=lambda one: -scores_NK[one.place, one.label])
+        small = [one for one in ordered if one.bytes <= MAX_BYTES]
+        surest.append((small or ordered)[0])
+        sure = [one for one in small[1:] if scores_NK[one.place, one.label] >= LEAST_SURE]
+        others += sure[-1:]
+    return [*surest, *others][:MOST]
 
 
 def sample(file: str, scores_K: NDArray[np.float64]) -> GoldenSample:

@@ -47,6 +47,18 @@ class Graft:
     temperature: float
     unknown: UnknownScore | None = None
 
+    @classmethod
+    def of(cls, head: Head, temperature: float, unknown: UnknownScore | None = None) -> Graft:
+        """Return the graft of a fitted head.
+
+        The logits of a softmax get a mean of 0, which changes no score: those of a ridge sum to 1,
+        and would be taken for probabilities.
+        """
+        if head.kind == "softmax":
+            weight_KD = head.weight_KD - head.weight_KD.mean(axis=0)
+            head = Head(weight_KD, head.bias_K - head.bias_K.mean(), head.kind)
+        return cls(head, temperature, unknown)
+
     def __call__(self, features_ND: Features) -> Numbers:
         """Return what the graph computes from features, [N, K] or [N, K + 1]; in float64."""
         logits_NK = self.head.logits(features_ND)

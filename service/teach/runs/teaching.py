@@ -163,7 +163,7 @@ def _write_version(job: Job, judged: _Judged, extractor: Extractor) -> None:
         RunFailed: the base's graph cannot carry the head, or computes something else with it.
     """
     folder, fitted = Path(job.output), judged.fitted
-    graft = Graft(fitted.head, fitted.temperature, UnknownScore.of(fitted.distance))
+    graft = Graft.of(fitted.head, fitted.temperature, UnknownScore.of(fitted.distance))
     first_ND = judged.extracted.features_NVD[:, 0]
     base = read_manifest(Path(job.base))
     try:
