@@ -6,6 +6,7 @@ import { percent } from "../../parts/percent.js";
 const CELL = 44;
 const [SIDE, TOP] = [110, 26]; // room for names
 const MOST_DRAWN = 20; // classes; more are too small to see
+const LARGEST = 1.2; // pixels to a unit
 const NAME_CHARS = 14;
 const FAINT = 0.08; // a cell with one photo is seen
 
@@ -14,6 +15,7 @@ export function confusionPicture({ kind, classes, confusion }) {
   if (kind !== "single" || classes.length > MOST_DRAWN) return null;
   const [width, height] = [SIDE + classes.length * CELL, TOP + classes.length * CELL];
   const drawing = svg("svg", { class: "matrix", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": words(classes, confusion) });
+  drawing.style.maxWidth = `${width * LARGEST}px`;
   drawing.append(text("shown ↓ answered →", { class: "axis", x: 0, y: 14 }));
   confusion.forEach((counts, row) => {
     const most = Math.max(1, counts.reduce((sum, count) => sum + count, 0));

@@ -2,11 +2,10 @@
 
 import { shrink } from "../../calls/shrink.js";
 import { addPhoto, listDatasets } from "../../calls/teach.js";
-import { $, announce, element } from "../../page.js";
+import { $, announce } from "../../page.js";
 import { summaryOf } from "../../parts/answer.js";
 import { captureTime } from "./capture-time.js";
-
-const KEYS = 9;
+import { classButtons, classOfKey } from "./class-buttons.js";
 
 export class Correction {
   #call;
@@ -58,26 +57,22 @@ export class Correction {
   }
 
   #showClasses() {
-    const dataset = this.#datasets.find(({ name }) => name === $("correction-dataset").value);
-    const buttons = dataset.classes.map(({ name }, place) => {
-      const key = place < KEYS ? [element("kbd", "", String(place + 1))] : [];
-      key[0]?.setAttribute("aria-hidden", "true");
-      const button = element("button", "", ...key, element("span", "", name));
-      button.type = "button";
-      if (place < KEYS) button.setAttribute("aria-keyshortcuts", String(place + 1));
-      button.addEventListener("click", () => this.#send(dataset.name, name));
-      return button;
-    });
+    const dataset = this.#dataset;
+    const buttons = classButtons(dataset.classes, (name) => this.#send(dataset.name, name));
     $("correction-classes").replaceChildren(...buttons);
     this.#complain(buttons.length === 0 ? `${dataset.name} has no classes yet: name them in the view Teach.` : "");
   }
 
+  get #dataset() {
+    return this.#datasets.find(({ name }) => name === $("correction-dataset").value);
+  }
+
   #onKey(event) {
-    const place = Number(event.key) - 1;
-    const button = event.target.matches("select") || !(place >= 0 && place < KEYS) ? null : $("correction-classes").children[place];
-    if (!button || event.ctrlKey || event.altKey || event.metaKey) return;
+    const isForClasses = this.#dataset && !event.target.matches("select") && !(event.ctrlKey || event.altKey || event.metaKey);
+    const label = isForClasses ? classOfKey(event, this.#dataset.classes) : undefined;
+    if (!label || $("correction-classes").querySelector("button:disabled")) return;
     event.preventDefault();
-    button.click();
+    this.#send(this.#dataset.name, label);
   }
 
   async #send(dataset, label) {

@@ -1,13 +1,13 @@
 // One photo after the other gets its label: by buttons, or by the keys 1 to 9.
 
-import { labelPhoto, listPhotos, removePhoto } from "../../calls/teach.js";
-import { $, announce, element } from "../../page.js";
+import { labelPhoto, removePhoto } from "../../calls/teach.js";
+import { $, announce } from "../../page.js";
+import { classButtons, classOfKey } from "./class-buttons.js";
+import { LabelKeys } from "./label-keys.js";
+import { openPhotos } from "./open-photos.js";
 import { LARGE } from "./pictures.js";
 
-const BATCH = 40; // photos that are asked for at once
-const MOST_MIXED = 200;
 const AHEAD = 2; // pictures that are loaded in advance
-const KEYS = 9;
 const MOST_STEPS = 100; // that can be undone
 const time = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
@@ -25,7 +25,6 @@ export class Labelling {
   #settled = new Set(); // ids of photos that got a label or go: a list that is on its way may have them
   #writes = Promise.resolve();
   #isRanked = false; // by a run
-  #usesKeys = true;
   #problems = { unsaved: "", unlisted: "" };
   #round = 0;
 
@@ -42,12 +41,7 @@ export class Labelling {
     $("teach-skip").addEventListener("click", () => this.#skip());
     $("teach-delete").addEventListener("click", () => this.#delete());
     $("teach-save").addEventListener("click", () => this.#label([...this.#chosen]));
-    $("teach-keys").addEventListener("click", () => {
-      this.#usesKeys = !this.#usesKeys;
-      $("teach-keys").ariaPressed = String(this.#usesKeys);
-      $("teach-labelling").classList.toggle("keyless", !this.#usesKeys);
-    });
-    document.addEventListener("keydown", (event) => this.#onKey(event));
+    new LabelKeys((event, isOnControl) => this.#onKey(event, isOnControl));
   }
 
   /** Shows a dataset, which may have changed; another one from its first photo on. */
@@ -85,7 +79,7 @@ export class Labelling {
     this.#flush();
     await this.#writes;
     try {
-      const photos = await this.#list(name);
+      const photos = await openPhotos(this.#call, name, this.#isRanked);
       if (round !== this.#round) return;
       const open = photos.filter(({ id }) => id !== this.#photo?.id && !this.#settled.has(id));
       this.#waiting = open.filter(({ id }) => !this.#skipped.has(id));
@@ -103,20 +97,6 @@ export class Labelling {
     }
   }
 
-  /** Photos without a label: the most useful ones by the last run, then those that it did not see, mixed. */
-  async #list(name) {
-    const list = (order, limit) => this.#call((token) => listPhotos(token, name, { labelled: false, order, limit }));
-    const none = { photos: [], total: Infinity };
-    const useful = !this.#isRanked ? none : await list("useful", BATCH).catch((problem) => {
-      if (problem.status !== 409) throw problem;
-      return none; // the run is gone
-    });
-    if (useful.photos.length >= Math.min(BATCH, useful.total)) return useful.photos;
-    const known = new Set(useful.photos.map(({ id }) => id));
-    const { photos } = await list("newest", MOST_MIXED);
-    return [...useful.photos, ...mixed(photos.filter(({ id }) => !known.has(id)))];
-  }
-
   /** Asks for the photos in the order of a run that has just ended, or was found. */
   rank() {
     this.#isRanked = true;
@@ -126,6 +106,11 @@ export class Labelling {
   /** Sends what waits for the next step. */
   leave() {
     this.#flush();
+  }
+
+  /** Resolves once all labels are saved, or asked again. */
+  saved() {
+    return this.#writes;
   }
 
   /** Moves the keyboard here, unless it is in use elsewhere. */
@@ -141,20 +126,12 @@ export class Labelling {
     const names = this.#dataset.classes.map(({ name }) => name).join("\n");
     if ($("teach-classes").dataset.names === `${this.#dataset.kind}\n${names}`) return; // one of them may have the focus
     $("teach-classes").dataset.names = `${this.#dataset.kind}\n${names}`;
-    const buttons = this.#dataset.classes.map(({ name }, place) => {
-      const key = place < KEYS ? [element("kbd", "", String(place + 1))] : [];
-      key[0]?.setAttribute("aria-hidden", "true");
-      const button = element("button", "", ...key, element("span", "", name));
-      button.type = "button";
-      if (place < KEYS) button.setAttribute("aria-keyshortcuts", String(place + 1));
-      if (!this.#isSingle) button.ariaPressed = String(this.#chosen.has(name));
-      button.addEventListener("click", (event) => {
-        this.#choose(name);
-        if (event.detail > 0) $("teach-photo").focus({ preventScroll: true }); // a click: the keys go on
-      });
-      return button;
+    const buttons = classButtons(this.#dataset.classes, (name, { detail }) => {
+      this.#choose(name);
+      if (detail > 0) $("teach-photo").focus({ preventScroll: true }); // a click: the keys go on
     });
     $("teach-classes").replaceChildren(...buttons);
+    this.#pressClasses();
     $("teach-save").hidden = this.#isSingle;
   }
 
@@ -297,11 +274,7 @@ export class Labelling {
     $("teach-asked").hidden = photo === null;
     $("teach-nothing").hidden = photo !== null;
     $("teach-undo").disabled = this.#done.length === 0;
-    if (!photo) {
-      const isEmpty = dataset.photos === 0;
-      $("teach-nothing").textContent = isEmpty ? "Add photos above: then they are shown here one by one." : "Every photo has a label.";
-      return;
-    }
+    if (!photo) return;
     const left = Math.max(dataset.photos - dataset.labelled, 1);
     $("teach-photo-name").textContent = [
       photo.answer && `answered as ${photo.answer.label ?? "not sure"}`,
@@ -311,16 +284,15 @@ export class Labelling {
     ].filter(Boolean).join(" · ");
   }
 
-  #onKey(event) {
-    if (!this.#usesKeys || !this.#photo || !isForPage(event)) return;
-    const place = Number(event.key) - 1;
-    const isOnControl = document.activeElement.matches("button, input, select, summary, a, [role=tab]");
+  #onKey(event, isOnControl) {
+    if (!this.#photo) return false;
+    const name = classOfKey(event, this.#dataset.classes);
     const steps = { Backspace: () => this.#undo(), Delete: () => this.#delete(), " ": () => this.#skip() };
     if (!this.#isSingle) steps.Enter = () => this.#label([...this.#chosen]);
-    if (place >= 0 && place < Math.min(KEYS, this.#dataset.classes.length)) this.#choose(this.#dataset.classes[place].name);
+    if (name) this.#choose(name);
     else if (steps[event.key] && !isOnControl) steps[event.key]();
-    else return;
-    event.preventDefault();
+    else return false;
+    return true;
   }
 
   #complain(problems) {
@@ -330,16 +302,4 @@ export class Labelling {
     $("teach-labelling-notice").textContent = text;
     $("teach-labelling-notice").hidden = !text;
   }
-}
-
-/** In random order: files of a folder come sorted, and every class is to come soon. */
-function mixed(photos) {
-  return photos.map((photo) => [Math.random(), photo]).sort(([one], [other]) => one - other).map(([, photo]) => photo);
-}
-
-/** Whether a key is for the view: nothing is written, no dialogue open, and the focus in it or nowhere. */
-function isForPage({ ctrlKey, altKey, metaKey, repeat, target }) {
-  if (ctrlKey || altKey || metaKey || repeat || $("teach").hidden) return false;
-  if (target.matches("input, select, textarea") || document.querySelector("dialog[open]")) return false;
-  return target === document.body || target === $("tab-teach") || $("teach").contains(target);
 }

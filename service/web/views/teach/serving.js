@@ -3,6 +3,7 @@
 import { describeModel } from "../../calls/api.js";
 import { promote, rollBack, rolloutOf } from "../../calls/teach.js";
 import { $, announce } from "../../page.js";
+import { percent } from "../../parts/percent.js";
 
 const INTERVAL_MS = 5000;
 
@@ -93,7 +94,7 @@ export class Serving {
     $("teach-rollout").hidden = rollout === null;
     if (rollout === null) return;
     const { version, mode, share } = rollout;
-    const what = mode === "canary" && share ? `answers ${Math.round(share * 100)} % of the calls` : "runs beside it without answering";
+    const what = mode === "canary" && share ? `answers ${percent(share)} of the calls` : "runs beside it without answering";
     $("teach-rollout").textContent = `Trial (${mode}): version ${version} ${what}.`;
   }
 

@@ -26,6 +26,7 @@ export class Teach {
   #scopes = new Set();
   #names = []; // of the datasets
   #dataset = null; // the one that is shown
+  #changes = 0; // of its counts that were made here
   #parts = null; // once they are loaded
   #pictures;
   #late = new LateParts(PARTS, () => this.#make());
@@ -164,19 +165,25 @@ export class Teach {
     const isOther = dataset.name !== this.#dataset?.name;
     this.#dataset = dataset;
     $("teach-dataset").value = dataset.name;
+    $("teach-lessons").hidden = dataset.photos === 0;
     sources.show(dataset);
     labelling.show(dataset);
     if (isOther) learning.open(dataset);
     else learning.show(dataset);
   }
 
-  /** Asks for the counts anew. */
+  /** Asks for the counts anew, once the labels are saved that are counted here already. */
   async #recount() {
     const name = this.#dataset?.name;
     if (!name) return;
     try {
-      const dataset = await this.#call((token) => getDataset(token, name));
-      if (name !== this.#dataset?.name) return;
+      let [changes, dataset] = [];
+      do {
+        changes = this.#changes;
+        await this.#parts.labelling.saved();
+        dataset = await this.#call((token) => getDataset(token, name));
+        if (name !== this.#dataset?.name) return;
+      } while (changes !== this.#changes); // else the answer is older than what was labelled meanwhile
       this.#show(dataset);
       this.#parts.learning.labelled();
     } catch (problem) {
@@ -185,6 +192,7 @@ export class Teach {
   }
 
   #onAdded(photo) {
+    $("teach-lessons").hidden = false;
     this.#parts.labelling.offer(photo);
     this.#parts.labelling.focus();
   }
@@ -197,6 +205,7 @@ export class Teach {
   /** Counts here, until the server is asked again: the next photo does not wait for it. */
   #onLabelled(labels, step) {
     const dataset = this.#dataset;
+    this.#changes += 1;
     dataset.labelled += step;
     for (const one of dataset.classes) if (labels.includes(one.name)) one.photos += step;
     this.#parts.learning.show(dataset);

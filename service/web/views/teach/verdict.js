@@ -64,7 +64,7 @@ export class VerdictCard {
 }
 
 function showAccuracy({ value, right, photos, groups, interval, unknown }) {
-  $("teach-accuracy").textContent = value === null ? "It cannot be judged yet" : `Right on ${percent(value)} of the photos`;
+  $("teach-accuracy").textContent = value === null ? "It cannot be judged yet" : `Right on ${percent(value)} of the photos that were held out`;
   const judged = photos > 0 ? [`${right} of ${photos} photos in ${groups === 1 ? "1 group" : `${groups} groups`}, each judged by a model that saw no photo of its group.`] : [];
   if (unknown) judged.push(UNKNOWN[unknown] ?? "");
   $("teach-interval").hidden = interval === null;
@@ -73,8 +73,8 @@ function showAccuracy({ value, right, photos, groups, interval, unknown }) {
     const [range, point] = $("teach-interval").children;
     range.style.left = `${low * 100}%`;
     range.style.width = `${(high - low) * 100}%`;
-    point.style.left = `${value * 100}%`;
-    const words = `between ${percent(low)} and ${percent(high)} on other photos like these, with a confidence of ${Math.round(level * 100)} %`;
+    point.style.left = `${value * 99.5}%`;
+    const words = `between ${percent(low)} and ${percent(high)} on other photos like these, with a confidence of ${Math.round(level * 100)}%`;
     $("teach-interval").ariaLabel = `${percent(value)}, ${words}`;
     judged.unshift(`Likely ${words}.`);
   }
