@@ -15,10 +15,12 @@ from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
 from service.modeltools.sources.built_in import put
 from tests.support.callers.accounts import Person, add_person
-from tests.support.models.pictures import encoded
+from tests.support.cameras.snapshots import snapshot_camera
+from tests.support.models.pictures import RED, encoded
 from tests.support.servers.accessibility import LEAST_CONTRAST, assert_fits, contrasts_of
-from tests.support.servers.browser import Visit, photo, visit
+from tests.support.servers.browser import ARGUMENTS, Visit, open_browser, photo, visit
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1200, "height": 1000}}
 PHONE: dict[str, Any] = {
@@ -29,12 +31,20 @@ PHONE: dict[str, Any] = {
 }
 KINDS = ["day", "night"]
 TEACHER = ["classify", "models:read", "models:write", "teach"]
+FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 BRIGHTNESS = """(canvas) => {
     const context = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
     context.drawImage(canvas, 0, 0);
     const [red, green, blue] = context.getImageData(2, 2, 1, 1).data;
     return red + green + blue;
 }"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium with a fake camera."""
+    with open_browser([*ARGUMENTS, *FAKE_CAMERA]) as chromium:
+        yield chromium
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +91,21 @@ def drawn(kind: str, seed: int) -> FilePayload:
     return photo(f"{kind}-{seed}.png", encoded(image))
 
 
-def dataset_of(client: httpx.Client, name: str, *photos: FilePayload) -> None:
+def dataset_of(
+    client: httpx.Client, name: str, *photos: FilePayload, kind: str = "single"
+) -> None:
     """Adds a dataset with photos that have no label."""
-    new = {"name": name, "classes": KINDS}
+    new = {"name": name, "classes": KINDS, "kind": kind}
     client.post("/v1/datasets", json=new).raise_for_status()
     for one in photos:
-        headers = {"content-type": one["mimeType"]}
-        path = f"/v1/datasets/{name}/photos"
-        client.post(path, content=one["buffer"], headers=headers).raise_for_status()
+        add(client, name, one)
+
+
+def add(client: httpx.Client, name: str, one: FilePayload, **query: str) -> None:
+    """Adds a photo."""
+    headers = {"content-type": one["mimeType"]}
+    path = f"/v1/datasets/{name}/photos"
+    client.post(path, content=one["buffer"], headers=headers, params=query).raise_for_status()
 
 
 def choose(page: Page, name: str) -> None:
@@ -251,6 +268,67 @@ def test_steps_are_undone_by_keys(page: Page, client: httpx.Client) -> None:
     assert found == ["day", "night", "night"]
 
 
+def test_photo_gets_several_labels(page: Page, client: httpx.Client) -> None:
+    dataset_of(client, "several", drawn("day", 25), kind="multi")
+    page.reload()
+    choose(page, "several")
+    shown_kind(page)
+    page.locator("#teach-photo").focus()
+    for key in ("1", "2", "2"):
+        page.keyboard.press(key)
+    day = page.locator("#teach-classes").get_by_role("button", name="day")
+    expect(day).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("2")
+    page.keyboard.press("Enter")
+    expect(page.locator("#teach-nothing")).to_be_visible()
+    expect(page.locator("#teach-total")).to_contain_text("1 of 1 photo labelled.")
+    assert list(labelled(client, "several").values()) == [["day", "night"]]
+
+
+def test_contradicted_label_is_changed(page: Page, client: httpx.Client) -> None:
+    dataset_of(client, "suspects")
+    for seed in range(70, 76):
+        for kind in KINDS:
+            add(client, "suspects", drawn(kind, seed), label=kind)
+    add(client, "suspects", drawn("night", 80), label="day")
+    page.reload()
+    choose(page, "suspects")
+    page.get_by_role("button", name="Teach now").click()
+    wrong = page.locator(".suspect").first
+    expect(wrong).to_contain_text("day, or night?")
+    expect(wrong.get_by_role("img", name="Photo labelled day")).to_be_visible()
+    wrong.get_by_role("button", name="It is night").click()
+    expect(page.locator("#teach-counts")).to_contain_text("night 7")
+    assert sorted(map(str, labelled(client, "suspects").values())).count("['night']") == 7
+
+
+def test_cameras_give_photos(browser: Browser, server: LiveServer, client: httpx.Client) -> None:
+    person = add_person(server, scopes=[*TEACHER, "cameras"])
+    dataset_of(client, "cameras")
+    with snapshot_camera() as camera, server.client("cameras") as keeper:
+        camera.show(encoded(Image.new("RGB", (64, 48), RED), "JPEG"))
+        added = keeper.post("/v1/cameras", json={"name": "door", "url": camera.url})
+        added.raise_for_status()
+        with visit(browser, server.url, reduced_motion="reduce", **DESKTOP) as visited:
+            page = open_teach(visited, person)
+            choose(page, "cameras")
+            expect(page.locator("#teach-watched-name")).to_have_value("door")
+            wait_until(lambda: keeper.get("/v1/cameras/door/frame").status_code == 200)
+            page.get_by_role("button", name="Take its frame").click()
+            expect(page.locator("#teach-added")).to_have_text("1 photo added.")
+            page.get_by_role("button", name="Camera of this device").click()
+            shoot = page.get_by_role("button", name="Take a photo")
+            expect(shoot).to_be_focused()
+            shoot.click()
+            expect(page.locator("#teach-total")).to_contain_text("0 of 2 photos labelled.")
+            page.get_by_role("button", name="Stop the camera").click()
+            expect(page.get_by_role("button", name="Camera of this device")).to_be_focused()
+        keeper.delete("/v1/cameras/door").raise_for_status()
+    photos = client.get("/v1/datasets/cameras/photos").json()["photos"]
+    assert [one["source"] for one in photos] == ["camera", "camera"]
+    assert all(one["captured"] for one in photos)
+
+
 def test_folders_label_their_photos(page: Page, client: httpx.Client, tmp_path: Path) -> None:
     for kind, folder in (("day", "Day"), ("night", "other")):
         (tmp_path / folder).mkdir()
@@ -321,7 +399,7 @@ def test_capture_time_is_read_from_exif(page: Page) -> None:
     with_time = encoded(Image.new("RGB", (8, 8)), "JPEG", exif=exif)
     without = encoded(Image.new("RGB", (8, 8)), "JPEG")
     read = """async (bytes) => {
-        const { captureTime } = await import("./static/views/teach/capture-time.js");
+        const { captureTime } = await import("./static/views/teach/photos/capture-time.js");
         return captureTime(new Blob([new Uint8Array(bytes)]));
     }"""
     assert page.evaluate(read, list(with_time)) == "2026-11-30T08:15:00+01:00"

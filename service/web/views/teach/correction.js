@@ -4,8 +4,8 @@ import { shrink } from "../../calls/shrink.js";
 import { addPhoto, listDatasets } from "../../calls/teach.js";
 import { $, announce } from "../../page.js";
 import { summaryOf } from "../../parts/answer.js";
-import { captureTime } from "./capture-time.js";
-import { classButtons, classOfKey } from "./class-buttons.js";
+import { captureTime } from "./photos/capture-time.js";
+import { classButtons, classOfKey } from "./labels/class-buttons.js";
 
 export class Correction {
   #call;

@@ -28,6 +28,7 @@ export class Learning {
   #taughtFrom = 0; // labels at the last start
   #following = null; // an AbortController
   #isStarting = false;
+  #running = null; // the run that is followed
   #form = $("teach-options");
 
   /**
@@ -69,16 +70,16 @@ export class Learning {
       const [latest] = runs;
       if (latest) this.#form.elements.model.value = latest.model;
       if (latest?.base) this.#chooseBase(latest.base.name);
-      this.#taughtFrom = dataset.labelled; // the latest run says better
-      for (const run of runs.filter(({ state }) => state === "done").slice(0, MOST_POINTS)) {
+      this.#taughtFrom = latest ? dataset.labelled : 0; // a run that failed is not tried again at once
+      const done = runs.filter(({ state }) => state === "done").slice(0, MOST_POINTS);
+      for (const run of done) {
         const whole = await this.#call((token) => getRun(token, dataset.name, run.id));
         if (signal.aborted) return;
         this.#runs.unshift(whole);
-        if (run !== latest && this.#runs.length > 1) continue;
-        this.#taughtFrom = run === latest ? labelsOf(whole) : this.#taughtFrom;
-        this.#onRun(whole, false);
+        if (run === latest) this.#taughtFrom = labelsOf(whole);
+        if (run === done[0]) this.#onRun(whole, false);
       }
-      if (!latest) this.#taughtFrom = 0;
+      this.show(this.#dataset);
       this.#drawCurve();
       if (latest && isActive(latest)) await this.#follow(latest, signal);
       else if (latest?.error) this.#fail(latest);
@@ -194,8 +195,6 @@ export class Learning {
     }
     $("teach-start").focus(); // the button that was pressed disappears
   }
-
-  #running = null;
 
   #showRun(run) {
     this.#running = run;

@@ -6,14 +6,14 @@ import { LateParts } from "../../parts/late-parts.js";
 import { Removal } from "../../parts/removal.js";
 import { Correction } from "./correction.js";
 import { DatasetForm } from "./dataset-form.js";
-import { Intake } from "./intake.js";
-import { Labelling } from "./labelling.js";
+import { Intake } from "./photos/intake.js";
+import { Labelling } from "./labels/labelling.js";
 import { Learning } from "./learning.js";
-import { Pictures } from "./pictures.js";
-import { Serving } from "./serving.js";
-import { Sources } from "./sources.js";
-import { Suspects } from "./suspects.js";
-import { VerdictCard } from "./verdict.js";
+import { Pictures } from "./photos/pictures.js";
+import { Serving } from "./verdict/serving.js";
+import { Sources } from "./photos/sources.js";
+import { Suspects } from "./verdict/suspects.js";
+import { VerdictCard } from "./verdict/verdict-card.js";
 
 const PARTS = "static/views/teach/teach.html"; // sections and dialogues: most accounts need none
 

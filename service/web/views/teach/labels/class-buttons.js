@@ -1,6 +1,6 @@
 // The classes of a dataset as buttons: the first nine have keys.
 
-import { element } from "../../page.js";
+import { element } from "../../../page.js";
 
 const KEYS = 9;
 

@@ -1,6 +1,6 @@
 // The photos of a dataset that have no label, those first whose labels would help the most.
 
-import { listPhotos } from "../../calls/teach.js";
+import { listPhotos } from "../../../calls/teach.js";
 
 const MOST_RANKED = 40;
 const MOST_MIXED = 200;

@@ -1,9 +1,9 @@
 // Whether a taught version is in use: promote it, roll back, and how its trial beside the other goes.
 
-import { describeModel } from "../../calls/api.js";
-import { promote, rollBack, rolloutOf } from "../../calls/teach.js";
-import { $, announce } from "../../page.js";
-import { percent } from "../../parts/percent.js";
+import { describeModel } from "../../../calls/api.js";
+import { promote, rollBack, rolloutOf } from "../../../calls/teach.js";
+import { $, announce } from "../../../page.js";
+import { percent } from "../../../parts/percent.js";
 
 const INTERVAL_MS = 5000;
 
@@ -53,24 +53,28 @@ export class Serving {
     this.#round += 1;
   }
 
+  /** Asks until nothing is on its way: no version is being loaded, and none is tried. */
   async #follow() {
     const round = ++this.#round;
-    while (round === this.#round) {
-      await this.#refresh(() => round === this.#round);
+    const isCurrent = () => round === this.#round;
+    while (isCurrent() && (await this.#refresh(isCurrent))) {
       await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
     }
   }
 
+  /** Resolves to whether something is on its way. */
   async #refresh(isCurrent) {
     const { model } = this.#run;
     try {
       const { versions } = await this.#call((token) => describeModel(token, model));
       const rollout = await this.#call((token) => rolloutOf(token, model)).catch(() => null); // an addition
-      if (!isCurrent()) return;
+      if (!isCurrent()) return false;
       this.#showVersions(versions);
       this.#showRollout(rollout);
+      return rollout !== null || versions.some(({ state }) => state.endsWith("ING"));
     } catch (problem) {
-      if (isCurrent()) $("teach-serving").textContent = problem.status === 404 ? `${model} is not served yet.` : problem.message;
+      if (isCurrent()) this.#say(problem.status === 404 ? `${model} is not served yet.` : problem.message);
+      return problem.isTemporary || problem.status === 404;
     }
   }
 
@@ -104,6 +108,7 @@ export class Serving {
     try {
       const { versions } = await this.#call(send);
       this.#showVersions(versions);
+      this.#follow();
       announce(said);
       if ($("teach-promote").hidden) $("teach-try").focus(); // the button that was pressed disappears
       this.#on.changed();

@@ -1,9 +1,9 @@
 // Photos whose label the others contradict: each is confirmed, or gets the other label.
 
-import { getPhoto, labelPhoto } from "../../calls/teach.js";
-import { $, announce, copyOf } from "../../page.js";
-import { percent } from "../../parts/percent.js";
-import { SMALL } from "./pictures.js";
+import { getPhoto, labelPhoto } from "../../../calls/teach.js";
+import { $, announce, copyOf } from "../../../page.js";
+import { percent } from "../../../parts/percent.js";
+import { SMALL } from "../photos/pictures.js";
 
 const MOST = 8; // shown at once
 

@@ -1,10 +1,10 @@
 // Photos on their way into a dataset: a few at a time, with what was refused and why.
 
-import { Problem } from "../../calls/api.js";
-import { Queue } from "../../calls/queue.js";
-import { shrink } from "../../calls/shrink.js";
-import { addPhoto } from "../../calls/teach.js";
-import { $, announce, element } from "../../page.js";
+import { Problem } from "../../../calls/api.js";
+import { Queue } from "../../../calls/queue.js";
+import { shrink } from "../../../calls/shrink.js";
+import { addPhoto } from "../../../calls/teach.js";
+import { $, announce, element } from "../../../page.js";
 import { captureTime } from "./capture-time.js";
 
 const MOST_SHOWN = 50; // refused files that are listed

@@ -1,6 +1,6 @@
 // Photos of a dataset on canvases: loaded with a token, a few kept, the next ones in advance.
 
-import { imageOf } from "../../calls/teach.js";
+import { imageOf } from "../../../calls/teach.js";
 
 const KEPT = 12; // bitmaps: a large one has four megabytes
 export const [LARGE, SMALL] = [1280, 400]; // longest sides in device pixels

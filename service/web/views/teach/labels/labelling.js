@@ -1,11 +1,11 @@
 // One photo after the other gets its label: by buttons, or by the keys 1 to 9.
 
-import { labelPhoto, removePhoto } from "../../calls/teach.js";
-import { $, announce } from "../../page.js";
+import { labelPhoto, removePhoto } from "../../../calls/teach.js";
+import { $, announce } from "../../../page.js";
 import { classButtons, classOfKey } from "./class-buttons.js";
 import { LabelKeys } from "./label-keys.js";
 import { openPhotos } from "./open-photos.js";
-import { LARGE } from "./pictures.js";
+import { LARGE } from "../photos/pictures.js";
 
 const AHEAD = 2; // pictures that are loaded in advance
 const MOST_STEPS = 100; // that can be undone

@@ -1,9 +1,9 @@
 // The verdict of a run: how good the model is, by photos that were held out, and what to do next.
 
-import { reportOf } from "../../calls/teach.js";
-import { $, element } from "../../page.js";
-import { percent } from "../../parts/percent.js";
-import { save } from "../photos/exports.js";
+import { reportOf } from "../../../calls/teach.js";
+import { $, element } from "../../../page.js";
+import { percent } from "../../../parts/percent.js";
+import { save } from "../../photos/exports.js";
 import { confusionPicture, confusionTables } from "./confusion.js";
 
 const UNKNOWN = {

@@ -1,8 +1,8 @@
 // Where photos come from: files, folders, this device's camera, a camera that the server watches.
 
-import { frameOf, listCameras } from "../../calls/cameras.js";
-import { $, announce } from "../../page.js";
-import { Camera, obstacle } from "../live/camera.js";
+import { frameOf, listCameras } from "../../../calls/cameras.js";
+import { $, announce } from "../../../page.js";
+import { Camera, obstacle } from "../../live/camera.js";
 import { chosenFiles, filesOf, photosAmong } from "./dropped.js";
 
 export class Sources {

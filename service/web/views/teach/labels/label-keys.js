@@ -1,6 +1,6 @@
 // Single keys for labelling. They can be switched off (WCAG 2.2, success criterion 2.1.4).
 
-import { $ } from "../../page.js";
+import { $ } from "../../../page.js";
 
 export class LabelKeys {
   #isOn = true;

@@ -1,7 +1,7 @@
 // Which classes are taken for which: as a picture, and as tables.
 
-import { element, svg } from "../../page.js";
-import { percent } from "../../parts/percent.js";
+import { element, svg } from "../../../page.js";
+import { percent } from "../../../parts/percent.js";
 
 const CELL = 44;
 const [SIDE, TOP] = [110, 26]; // room for names
