@@ -37,6 +37,7 @@ OPTIONAL = (
     *("google_crc32c", "schemas.sensor_wire.frames", "service.transport.tcp.server"),
     *("service.sensors.opening", "service.sensors.ingest.intake", "service.sensors.store.tables"),
     "service.sensors.mqtt.opening",
+    *("service.teach.datasets.opening", "service.teach.datasets.tables"),
 )
 
 

@@ -24,6 +24,8 @@ from service.teach.datasets.store.files import in_thread
 from tests.support.models.pictures import plain
 
 NAME, ANNA = "bins", "anna"
+Members = Mapping[str, bytes | str]
+"""Files by name."""
 
 
 def photo(number: int) -> bytes:
@@ -31,7 +33,7 @@ def photo(number: int) -> bytes:
     return plain((number % 256, number // 256 % 256, 99), (8, 6))
 
 
-def archive(members: Mapping[str, bytes | str]) -> bytes:
+def archive(members: Members) -> bytes:
     """A zip file."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as written:
@@ -40,7 +42,7 @@ def archive(members: Mapping[str, bytes | str]) -> bytes:
     return file.getvalue()
 
 
-def write_tree(folder: Path, members: Mapping[str, bytes | str]) -> Path:
+def write_tree(folder: Path, members: Members) -> Path:
     """Write files below a folder."""
     for name, data in members.items():
         path = folder / name

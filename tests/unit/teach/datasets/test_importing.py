@@ -15,7 +15,7 @@ from service.teach.datasets.store import files as photo_files
 from service.teach.datasets.store.files import DiskFull, PhotoFiles
 from tests.support.auth.identity_kit import Log
 from tests.support.models.pictures import encoded, gradient
-from tests.support.teach.kit import NAME, Kit, archive, open_kit, photo, write_tree
+from tests.support.teach.kit import NAME, Kit, Members, archive, open_kit, photo, write_tree
 
 pytestmark = pytest.mark.anyio
 
@@ -101,7 +101,11 @@ async def test_labels_replace_those_of_the_dataset_only_if_asked_for(
     await kit.add_dataset("a", "b")
     await kit.add_photo(1)
     await kit.add_photo(2, "a")
-    listed = {"labels.csv": "path,label\n1.png,b\n2.png,b\n", "1.png": photo(1), "2.png": photo(2)}
+    listed: Members = {
+        "labels.csv": "path,label\n1.png,b\n2.png,b\n",
+        "1.png": photo(1),
+        "2.png": photo(2),
+    }
     folder = write_tree(tmp_path / "in", listed)
     report = await kit.import_from(folder)
     assert (report.labelled, report.contradicted) == (1, 1)
@@ -113,7 +117,7 @@ async def test_labels_replace_those_of_the_dataset_only_if_asked_for(
 
 async def test_a_list_gives_groups_times_and_many_labels(kit: Kit, tmp_path: Path) -> None:
     await kit.add_dataset(kind=DatasetKind.MULTI)
-    members = {
+    members: Members = {
         "in/labels.csv": "path,label,group,captured\n"
         "1.png,cat;Dog,g,2026-11-30T12:00:00Z\n2.png,-,,\n3.png,,,\n4.png,dog,,\n",
         **{f"in/{number}.png": photo(number) for number in (1, 2, 3, 4)},
@@ -129,7 +133,7 @@ async def test_a_photo_with_many_labels_is_refused_by_a_single_dataset(
     kit: Kit, tmp_path: Path
 ) -> None:
     await kit.add_dataset()
-    members = {"labels.csv": "path,label\n1.png,a;b\n", "1.png": photo(1)}
+    members: Members = {"labels.csv": "path,label\n1.png,a;b\n", "1.png": photo(1)}
     report = await kit.import_from(write_tree(tmp_path / "in", members))
     assert (report.added, report.refused) == (0, 1)
     assert "one label" in report.refused_files[0].reason

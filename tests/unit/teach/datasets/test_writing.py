@@ -36,8 +36,8 @@ async def test_a_removed_photo_takes_its_file_and_what_follows(kit: Kit) -> None
     await remove("other", other.id, by=ANNA)
     assert kit.files() == []
     assert [(one.dataset, one.digests, one.unreferenced) for one in kit.removals] == [
-        (NAME, {added.digest}, frozenset()),
-        ("other", {added.digest}, {added.digest}),
+        (NAME, frozenset({added.digest}), frozenset()),
+        ("other", frozenset({added.digest}), frozenset({added.digest})),
     ]
 
 
