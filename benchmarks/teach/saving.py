@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from benchmarks.teach.labelled import Labelled
 from service.teach.choosing.ranking import most_useful
-from service.teach.heads.fitting import FitOptions, Targets, fit
+from service.teach.heads.fitting import Targets
+from service.teach.verdict.refitting import Refitting
 
 START = 20
 TEST_SHARE = 0.25
@@ -34,18 +35,20 @@ class Course:
         return self.labels[int(reached[0])] if len(reached) else None
 
 
-def measure(data: Labelled, seeds: int, options: FitOptions) -> dict[str, object]:
+def measure(data: Labelled, seeds: int) -> dict[str, object]:
     """Label photos in both orders from the same first ones; a quarter is set aside to judge.
 
-    The labels needed are read from the mean course of all seeds, and given for each seed too.
+    The head is the ridge that the learning curve is measured with, fitted anew after each batch.
     """
-    random, useful, wanted = [], [], []
+    targets = Targets.of_labels(data.labels_N, len(data.classes))
+    refitting = Refitting(data.features_NVD[:, 0], targets)
+    random: list[Course] = []
+    useful: list[Course] = []
+    wanted: list[float] = []
     for seed in range(seeds):
-        rng = np.random.default_rng(seed)
-        order = rng.permutation(len(data.labels_N))
+        order = np.random.default_rng(seed).permutation(len(data.labels_N))
         test, pool = np.split(order, [round(TEST_SHARE * len(order))])
         features_ND = data.features_NVD[pool, 0]
-        everything = _accuracy(data, pool, test, options)
 
         def by_use(
             logits_NK: NDArray[np.float64],
@@ -55,15 +58,10 @@ def measure(data: Labelled, seeds: int, options: FitOptions) -> dict[str, object
         ) -> NDArray[np.int_]:
             return most_useful(features_ND, logits_NK, labelled_N, count)
 
-        def by_chance(
-            _: NDArray[np.float64], labelled_N: NDArray[np.bool_], count: int
-        ) -> NDArray[np.int_]:
-            return np.flatnonzero(~labelled_N)[:count]
-
-        useful.append(_course(data, pool, test, by_use, options, everything - BELOW))
-        random.append(_course(data, pool, test, by_chance, options, everything - BELOW))
-        wanted.append(everything - BELOW)
-        print(seed, everything, useful[-1].needed(wanted[-1]), random[-1].needed(wanted[-1]))
+        wanted.append(float(refitting(pool, test).mean()) - BELOW)
+        useful.append(_course(refitting, data.labels_N, pool, test, by_use, wanted[-1]))
+        random.append(_course(refitting, data.labels_N, pool, test, _by_chance, wanted[-1]))
+        print(seed, wanted[-1], useful[-1].needed(wanted[-1]), random[-1].needed(wanted[-1]))
     return {
         "wanted": wanted,
         "random": _summary(random, wanted),
@@ -71,27 +69,33 @@ def measure(data: Labelled, seeds: int, options: FitOptions) -> dict[str, object
     }
 
 
+def _by_chance(
+    _: NDArray[np.float64], labelled_N: NDArray[np.bool_], count: int
+) -> NDArray[np.int_]:
+    return np.flatnonzero(~labelled_N)[:count]
+
+
 def _course(
-    data: Labelled,
+    refitting: Refitting,
+    labels_N: NDArray[np.int_],
     pool: NDArray[np.int_],
     test: NDArray[np.int_],
     choose: Choose,
-    options: FitOptions,
     wanted: float,
 ) -> Course:
     labelled_N = np.arange(len(pool)) < START
-    labels, accuracy = [], []
+    everything = np.concatenate([pool, test])
+    labels: list[int] = []
+    accuracy: list[float] = []
     for batch in _batches(len(pool)):
         rows = pool[labelled_N]
-        targets = Targets.of_labels(data.labels_N[rows], len(data.classes))
-        head = fit(data.features_NVD[rows], targets, np.arange(len(rows)), options=options).head
-        answers = head.logits(data.features_NVD[test, 0]).argmax(axis=1)
-        labels.append(int(labelled_N.sum()))
-        accuracy.append(float((answers == data.labels_N[test]).mean()))
+        labels.append(len(rows))
+        answers_AK = np.nan_to_num(refitting.answers(rows, everything), neginf=-1.0)
+        right = answers_AK[len(pool) :].argmax(axis=1) == labels_N[test]
+        accuracy.append(float(right.mean()))
         if batch == 0 or np.mean(accuracy[-4:]) > wanted + 0.01:
             break
-        logits_NK = head.logits(data.features_NVD[pool, 0])
-        labelled_N[choose(logits_NK, labelled_N, batch)] = True
+        labelled_N[choose(answers_AK[: len(pool)], labelled_N, batch)] = True
     return Course(tuple(labels), tuple(accuracy))
 
 
@@ -103,15 +107,6 @@ def _batches(photos: int) -> Iterator[int]:
         labelled += batch
         yield batch
     yield 0
-
-
-def _accuracy(
-    data: Labelled, rows: NDArray[np.int_], test: NDArray[np.int_], options: FitOptions
-) -> float:
-    targets = Targets.of_labels(data.labels_N[rows], len(data.classes))
-    head = fit(data.features_NVD[rows], targets, np.arange(len(rows)), options=options).head
-    answers = head.logits(data.features_NVD[test, 0]).argmax(axis=1)
-    return float((answers == data.labels_N[test]).mean())
 
 
 def _summary(courses: list[Course], wanted: list[float]) -> dict[str, object]:

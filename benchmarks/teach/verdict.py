@@ -44,7 +44,7 @@ def main() -> None:
     if "flips" in wanted:
         facts["flips"] = flips.measure(data, max(1, arguments.seeds // 4), options)
     if "saving" in wanted:
-        facts["saving"] = saving.measure(data, arguments.seeds, options)
+        facts["saving"] = saving.measure(data, arguments.seeds)
     if not arguments.no_write:
         print(f"written to {results.write('teach-verdict', facts)}")
 

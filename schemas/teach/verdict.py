@@ -83,7 +83,7 @@ class Suspect(_Part):
     proposed: str = Field(
         description="What the others say. Several labels: the one that is missing or too much."
     )
-    score: Share = Field(description="How strongly: 0.5 is undecided, 1 certain.")
+    score: Share = Field(description="How strongly: 1 - the held-out score of the label.")
 
 
 class InseparablePair(_Part):

@@ -29,7 +29,7 @@ MOST_CLASSES = 3
 """Classes of which more photos are asked for at once..."""
 MOST_STEPS = 5
 """...or which lack photos or groups."""
-CERTAIN = 0.7
+CERTAIN = 0.9
 """Score from which a suspect is worth a look."""
 
 

@@ -35,21 +35,31 @@ class Refitting:
 
     def __call__(self, fitted_to: NDArray[np.int_], judged: NDArray[np.int_]) -> NDArray[np.bool_]:
         """Return whether each judged photo is answered right, in the order of ``judged``."""
-        own, other = self._targets.at(fitted_to), self._targets.at(judged)
+        answers_mK = self.answers(fitted_to, judged)
+        other = self._targets.at(judged)
+        if other.kind == "softmax":
+            labels_m = other.present_NK.argmax(axis=1)
+            return np.asarray(answers_mK.argmax(axis=1) == labels_m, np.bool_)
+        wrong_mK = ((answers_mK >= 0.5) != other.present_NK) & other.known_NK
+        return np.asarray(~wrong_mK.any(axis=1), np.bool_)
+
+    def answers(self, fitted_to: NDArray[np.int_], asked: NDArray[np.int_]) -> NDArray[np.float64]:
+        """Return the ridge's answers [asked, K], near 1 for present labels and 0 for others.
+
+        One label for each photo: those without a photo are -inf.
+        """
+        own = self._targets.at(fitted_to)
         means_N = self._products_NN[fitted_to].mean(axis=0)
         inside_nn = self._products_NN[np.ix_(fitted_to, fitted_to)]
         inside_nn = inside_nn - means_N[fitted_to] - means_N[fitted_to, np.newaxis]
         whole = float(means_N[fitted_to].mean())
         inside_nn += whole
-        across_mn = self._products_NN[np.ix_(judged, fitted_to)]
-        across_mn = across_mn - means_N[fitted_to] - means_N[judged, np.newaxis] + whole
-        answers_mK = across_mn @ _dual(inside_nn, own) + _means(own)
+        across_mn = self._products_NN[np.ix_(asked, fitted_to)]
+        across_mn = across_mn - means_N[fitted_to] - means_N[asked, np.newaxis] + whole
+        answers_mK: NDArray[np.float64] = across_mn @ _dual(inside_nn, own) + _means(own)
         if own.kind == "softmax":
             answers_mK[:, own.counts_K == 0] = -np.inf
-            labels_m = other.present_NK.argmax(axis=1)
-            return np.asarray(answers_mK.argmax(axis=1) == labels_m, np.bool_)
-        wrong_mK = ((answers_mK >= 0.5) != other.present_NK) & other.known_NK
-        return np.asarray(~wrong_mK.any(axis=1), np.bool_)
+        return answers_mK
 
 
 def _dual(inside_nn: NDArray[np.float64], targets: Targets) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from service.teach.heads.fitting import Targets, fit
 from service.teach.verdict.held_out import HeldOut, held_out_answers
@@ -32,12 +33,10 @@ def test_flipped_labels_come_first() -> None:
     assert len(np.intersect1d(first, flipped)) >= 8
 
 
-def test_a_contradiction_of_a_half_is_undecided() -> None:
-    logits = np.array([[1.0, 1.0, -9.0], [5.0, 0.0, 0.0], [0.0, 5.0, 0.0], [0.0, 0.0, 0.0]])
+def test_the_contradiction_is_what_is_left_of_the_labels_score() -> None:
+    logits = np.array([[1.0, 1.0], [9.0, 0.0], [0.0, 9.0], [9.0, 0.0]])
     scores = contradiction(held_of(np.array([0, 0, 1, 1]), logits))
-    assert scores[0] == 0.5
-    assert scores[3] == 0.5
-    assert scores[1:3].max() < 0.1
+    assert scores.tolist() == pytest.approx([0.5, 0.0, 0.0, 1.0], abs=1e-3)
 
 
 def test_photos_that_are_not_judged_are_no_suspects() -> None:
