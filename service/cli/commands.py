@@ -9,6 +9,7 @@ from service.cli.main_command import new_app
 from service.cli.models.app import app as models_app
 from service.cli.scalers.app import app as scalers_app
 from service.cli.sensors.app import app as sensors_app
+from service.cli.teach import teach
 from service.cli.teach.datasets.app import app as datasets_app
 
 app = new_app()
@@ -24,5 +25,6 @@ app.add_typer(scalers_app, name="scalers")
 app.add_typer(cameras_app, name="cameras")
 app.add_typer(sensors_app, name="sensors")
 app.add_typer(datasets_app, name="datasets")
+app.command("teach")(teach.teach)
 app.command("calibrate")(calibrate.calibrate)
 app.command("config")(config.config)

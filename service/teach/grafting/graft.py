@@ -110,10 +110,9 @@ def grafted(model: onnx.ModelProto, features: Penultimate, graft: Graft) -> onnx
 
 def tail(features: Penultimate, graft: Graft) -> onnx.ModelProto:
     """Return a model that computes the output from features [N, D] alone, to compare with NumPy."""
-    graph = onnx.GraphProto()
-    graph.name = "tail"
     shape: list[str | int | None] = ["N", features.width]
-    graph.input.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, shape))
+    given = helper.make_tensor_value_info("features", TensorProto.FLOAT, shape)
+    graph = helper.make_graph([], "tail", [given], [])
     output = _HeadWriter(graph, _TAIL_OPSET).write_tail("features", graft)
     graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", "K"]))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _TAIL_OPSET)])
@@ -127,7 +126,8 @@ class _HeadWriter:
     def __init__(self, graph: onnx.GraphProto, opset: int) -> None:
         self._graph, self._opset = graph, opset
         taken = {name for node in graph.node for name in node.output}
-        taken.update(one.name for one in (*graph.input, *graph.initializer))
+        taken.update(one.name for one in graph.input)
+        taken.update(one.name for one in graph.initializer)
         self._taken = taken
         number = 0
         # A base that was taught itself has the names of its own head.

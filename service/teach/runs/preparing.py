@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,10 +95,13 @@ def make_job(
     dataset: StoredDataset,
     photos: Sequence[StoredPhoto],
     foreign: Sequence[StoredPhoto],
-    files: PhotoFiles,
+    path_of: Callable[[StoredPhoto], Path],
     folders: Folders,
 ) -> Job:
     """Return the job of a run.
+
+    Args:
+        path_of: returns where the bytes of a photo are.
 
     Raises:
         RunFailed: the labels were removed meanwhile.
@@ -120,7 +123,7 @@ def make_job(
             JobPhoto(
                 photo.id,
                 photo.digest,
-                str(files.path(photo.digest)),
+                str(path_of(photo)),
                 tuple(places[label] for label in photo.labels or ()),
                 group,
             )
@@ -132,7 +135,7 @@ def make_job(
         class_weights=options.class_weights,
         logistic=options.logistic,
         precision=options.precision,
-        foreign=tuple(plain_photo(photo, files) for photo in foreign),
+        foreign=tuple(JobPhoto(photo.id, photo.digest, str(path_of(photo))) for photo in foreign),
         output=str(folders.staging(run.id)),
         model=options.model,
         dataset=dataset.name,
@@ -152,11 +155,6 @@ def warm_job(
         photos=tuple(JobPhoto(digest, digest, str(files.path(digest))) for digest in digests),
         feature=feature,
     )
-
-
-def plain_photo(photo: StoredPhoto, files: PhotoFiles) -> JobPhoto:
-    """Return a photo without labels."""
-    return JobPhoto(photo.id, photo.digest, str(files.path(photo.digest)))
 
 
 def base_folder(folders: Folders, base: RunBase) -> Path:

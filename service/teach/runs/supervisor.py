@@ -176,23 +176,26 @@ class RunSupervisor:
         foreign: list[StoredPhoto] = []
         if run.options.foreign is not None:
             foreign = await self._photos.all(run.options.foreign)
-        job = make_job(run, dataset, photos, foreign, self._files, self._folders)
+        job = make_job(run, dataset, photos, foreign, self._path_of, self._folders)
         await in_thread(partial(_make_empty, self._folders, run.id))
         noted = 0.0
         async with aclosing(self._process.do(job)) as messages:
             async for message in messages:
-                heard = _heard(run, message)
+                changed = heard(run, message)
                 now = time.monotonic()
                 is_due = message.said is not Said.PROGRESS or now >= noted + NOTE_SECONDS
-                if heard is not run and is_due:
+                if changed is not run and is_due:
                     noted = now
-                    heard = await self._save(heard, run.state)
-                run = heard
+                    changed = await self._save(changed, run.state)
+                run = changed
                 if message.said is Said.FAILED:
                     if message.trace:
                         self._log.error("run failed", run=run.id, trace=message.trace)
                     raise RunFailed(message.code or RunFailure.INTERNAL, message.detail)
         return run
+
+    def _path_of(self, photo: StoredPhoto) -> Path:
+        return self._files.path(photo.digest)
 
     async def _compute_ahead(self) -> None:
         dataset = self._ahead[0][0]
@@ -259,7 +262,7 @@ class RunSupervisor:
             await in_thread(partial(_remove, staging))
 
 
-def _heard(run: StoredRun, message: Message) -> StoredRun:
+def heard(run: StoredRun, message: Message) -> StoredRun:
     """Return the run as a message changes it; the same object if it does not."""
     if message.said is Said.STATE and message.state is not None:
         progress = run.progress.advanced(message.state)

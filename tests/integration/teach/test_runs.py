@@ -97,7 +97,7 @@ def test_a_new_model_answers_once_its_run_is_done(caller: httpx.Client, shapes: 
 
 
 def test_the_next_version_is_a_candidate_beside_the_default(
-    caller: httpx.Client, server: LiveServer, shapes: str
+    caller: httpx.Client, shapes: str
 ) -> None:
     models = {one["name"]: one for one in caller.get("/v1/models").json()["models"]}
     before = models["shapes"]["version"]
