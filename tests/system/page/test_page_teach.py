@@ -91,9 +91,7 @@ def drawn(kind: str, seed: int) -> FilePayload:
     return photo(f"{kind}-{seed}.png", encoded(image))
 
 
-def dataset_of(
-    client: httpx.Client, name: str, *photos: FilePayload, kind: str = "single"
-) -> None:
+def dataset_of(client: httpx.Client, name: str, *photos: FilePayload, kind: str = "single") -> None:
     """Adds a dataset with photos that have no label."""
     new = {"name": name, "classes": KINDS, "kind": kind}
     client.post("/v1/datasets", json=new).raise_for_status()
@@ -184,7 +182,9 @@ def test_model_is_taught_promoted_and_used(
         expect(page.locator("#teach-run")).to_contain_text("Taught from 10 photos.")
         verdict = page.get_by_role("region", name="How good it is")
         expect(verdict.locator("#teach-accuracy")).to_have_text(re.compile(r"^Right on \d+\.\d%"))
-        expect(verdict.get_by_role("img", name=re.compile("with a confidence of 95%"))).to_be_visible()
+        expect(
+            verdict.get_by_role("img", name=re.compile("with a confidence of 95%"))
+        ).to_be_visible()
         expect(verdict.locator("#teach-advice li").first).to_be_visible()
         expect(verdict.locator(".matrix")).to_be_visible()
         verdict.get_by_text("As a table").click()
