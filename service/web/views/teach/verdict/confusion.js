@@ -4,7 +4,7 @@ import { element, svg } from "../../../page.js";
 import { percent } from "../../../parts/percent.js";
 
 const CELL = 44;
-const [SIDE, TOP] = [110, 26]; // room for names
+const [LEFT, TOP, RIGHT] = [110, 84, 62]; // room for names
 const MOST_DRAWN = 20; // classes; more are too small to see
 const LARGEST = 1.2; // pixels to a unit
 const NAME_CHARS = 14;
@@ -13,25 +13,28 @@ const FAINT = 0.08; // a cell with one photo is seen
 /** The picture; null if there are too many classes, or several labels to a photo. */
 export function confusionPicture({ kind, classes, confusion }) {
   if (kind !== "single" || classes.length > MOST_DRAWN) return null;
-  const [width, height] = [SIDE + classes.length * CELL, TOP + classes.length * CELL];
+  const [width, height] = [LEFT + classes.length * CELL + RIGHT, TOP + classes.length * CELL];
   const drawing = svg("svg", { class: "matrix", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": words(classes, confusion) });
   drawing.style.maxWidth = `${width * LARGEST}px`;
   drawing.append(text("shown ↓ answered →", { class: "axis", x: 0, y: 14 }));
   confusion.forEach((counts, row) => {
     const most = Math.max(1, counts.reduce((sum, count) => sum + count, 0));
-    drawing.append(text(short(classes[row]), { x: SIDE - 8, y: middle(TOP, row), "text-anchor": "end" }));
+    drawing.append(text(short(classes[row]), { x: LEFT - 8, y: middle(TOP, row), "text-anchor": "end" }));
     counts.forEach((count, column) => {
-      const place = { x: SIDE + column * CELL + 1, y: TOP + row * CELL + 1, width: CELL - 2, height: CELL - 2, rx: 5 };
+      const place = { x: LEFT + column * CELL + 1, y: TOP + row * CELL + 1, width: CELL - 2, height: CELL - 2, rx: 5 };
       drawing.append(svg("rect", { ...place, class: "cell" }));
       if (count === 0) return;
       const box = svg("rect", { ...place, class: row === column ? "right" : "wrong", opacity: FAINT + (0.5 * count) / most });
       const title = svg("title", {});
       title.textContent = `${classes[row]}, answered as ${classes[column]}: ${count}`;
       box.append(title);
-      drawing.append(box, text(String(count), { x: SIDE + (column + 0.5) * CELL, y: middle(TOP, row), "text-anchor": "middle" }));
+      drawing.append(box, text(String(count), { x: LEFT + (column + 0.5) * CELL, y: middle(TOP, row), "text-anchor": "middle" }));
     });
   });
-  if (classes.length <= 3) return withColumns(drawing, classes);
+  classes.forEach((name, column) => {
+    const [x, y] = [LEFT + (column + 0.5) * CELL, TOP - 8];
+    drawing.append(text(short(name), { x, y, transform: `rotate(-40 ${x} ${y})` }));
+  });
   return drawing;
 }
 
@@ -46,15 +49,6 @@ export function confusionTables(verdict) {
   ]);
   const heads = ["", "photos", "right", "of those shown", "of those answered"];
   return [one, table("Each class: right answers among the photos that show it, and among those answered with it", heads, rows)];
-}
-
-/** Names above the columns: where there are few, so that they fit. */
-function withColumns(drawing, classes) {
-  drawing.querySelector(".axis").textContent = "";
-  classes.forEach((name, column) => {
-    drawing.append(text(short(name, 6), { class: "axis", x: SIDE + (column + 0.5) * CELL, y: 16, "text-anchor": "middle" }));
-  });
-  return drawing;
 }
 
 function table(caption, heads, rows, isSquare = false) {
