@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.teach.labelled import Labelled
 from service.teach.heads.fitting import FitOptions, Fitted, Targets, fit
 from service.teach.verdict.held_out import softmax
+from service.teach.verdict.refitting import Refitting
 from service.teach.verdict.verdict import judge
 
 SIZES = (20, 40, 80, 120, 200)
@@ -59,7 +60,7 @@ def measure(data: Labelled, resamples: int, options: FitOptions) -> list[dict[st
                 drawn = "evenly" if is_even else "at random"
                 row = {"classes": name, "labels": size, "drawn": drawn, **_summary(draws)}
                 print(row)
-                rows.append(row)
+                rows.append({**row, "draws": [asdict(draw) for draw in draws]})
     return rows
 
 
@@ -87,10 +88,8 @@ def _draw(
     right_N, scores_N = _answers(fitted, data, others)
     gain = gains = None
     if verdict.forecast is not None and len(others) > 2 * size:
-        twice, _ = _fitted(data, order[: 2 * size], options)
-        rest = others[size:]
         gains = verdict.forecast.gain_low, verdict.forecast.gain_high
-        gain = float(_answers(twice, data, rest)[0].mean() - right_N[size:].mean())
+        gain = _gain(data, order, size)
     threshold = verdict.calibration.threshold
     answered_N = scores_N >= (2 if threshold is None else threshold)
     return Draw(
@@ -108,6 +107,15 @@ def _draw(
 def _fitted(data: Labelled, rows: NDArray[np.int_], options: FitOptions) -> tuple[Fitted, Targets]:
     targets = Targets.of_labels(data.labels_N[rows], len(data.classes))
     return fit(data.features_NVD[rows], targets, np.arange(len(rows)), options=options), targets
+
+
+def _gain(data: Labelled, order: NDArray[np.int_], size: int) -> float:
+    """Return what twice the photos bring to the ridge of the learning curve, on all others."""
+    targets = Targets.of_labels(data.labels_N[order], len(data.classes))
+    refitting = Refitting(data.features_NVD[order, 0], targets)
+    judged = np.arange(2 * size, len(order))
+    once, twice = (refitting(np.arange(count), judged).mean() for count in (size, 2 * size))
+    return float(twice - once)
 
 
 def _answers(
@@ -144,7 +152,6 @@ def _summary(draws: list[Draw]) -> dict[str, object]:
         "promised": len(promised) / len(draws),
         "coverage": _mean([draw.coverage for draw in promised]),
         "precision": _mean([draw.precision for draw in promised]),
-        "draws": [asdict(draw) for draw in draws],
     }
 
 

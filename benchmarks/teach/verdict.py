@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks import results
-from benchmarks.teach import flips, honesty, saving
+from benchmarks.teach import flips, honesty, plots, saving
 from benchmarks.teach.labelled import load
 from service.teach.heads.fitting import FitOptions
 
@@ -39,14 +39,21 @@ def main() -> None:
         "classes": data.classes,
         "logistic": options.logistic,
     }
+    honest, saved = None, None
     if "honesty" in wanted:
-        facts["honesty"] = honesty.measure(data, arguments.resamples, options)
+        facts["honesty"] = honest = honesty.measure(data, arguments.resamples, options)
     if "flips" in wanted:
         facts["flips"] = flips.measure(data, max(1, arguments.seeds // 4), options)
     if "saving" in wanted:
-        facts["saving"] = saving.measure(data, arguments.seeds)
-    if not arguments.no_write:
-        print(f"written to {results.write('teach-verdict', facts)}")
+        facts["saving"] = saved = saving.measure(data, arguments.seeds)
+    if arguments.no_write:
+        return
+    path = results.write("teach-verdict", facts)
+    if honest is not None:
+        plots.plot_honesty(honest, path.with_name(f"{path.stem}-intervals.png"))
+    if saved is not None:
+        plots.plot_saving(saved, path.with_name(f"{path.stem}-saving.png"))
+    print(f"written to {path}")
 
 
 if __name__ == "__main__":
