@@ -192,6 +192,7 @@ export class Teach {
   }
 
   #onAdded(photo) {
+    if (photo.dataset !== this.#dataset?.name) return;
     $("teach-lessons").hidden = false;
     this.#parts.labelling.offer(photo);
     this.#parts.labelling.focus();

@@ -76,7 +76,6 @@ export class Labelling {
   async refill() {
     const round = ++this.#round;
     const { name } = this.#dataset;
-    this.#flush();
     await this.#writes;
     try {
       const photos = await openPhotos(this.#call, name, this.#isRanked);
@@ -222,11 +221,11 @@ export class Labelling {
   #write(photo, send, onFailure = () => {}) {
     const saved = () => this.#complain({ unsaved: "" });
     this.#writes = this.#writes.then(send).then(saved, (problem) => {
-      if (problem.status === 404) return; // removed meanwhile
+      if (problem.status === 404 || photo.dataset !== this.#dataset?.name) return; // removed, or left, meanwhile
       onFailure();
       this.#settled.delete(photo.id);
       this.#done = this.#done.filter((step) => step.photo !== photo);
-      if (photo.dataset === this.#dataset?.name) this.#waiting.unshift(photo); // it is asked again
+      this.#waiting.unshift(photo); // it is asked again
       this.#complain({ unsaved: `Not saved: ${problem.message} The photo comes again.` });
       if (!this.#photo) this.#next();
     });
