@@ -35,8 +35,15 @@ CERTAIN = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The parts of a verdict that advice follows from."""
+    """The parts of a verdict that advice follows from.
 
+    Attributes:
+        is_multi: whether photos have several labels.
+        groups: of all photos.
+    """
+
+    is_multi: bool
+    groups: int
     accuracy: Accuracy
     per_class: Sequence[ClassVerdict]
     forecast: Forecast | None
@@ -62,34 +69,40 @@ def advise(findings: Findings) -> tuple[bool, tuple[str, ...]]:
     steps += _check(findings.suspects)
     if findings.calibration.threshold is None and not findings.calibration.class_thresholds:
         promise = f"{100 * findings.calibration.promised_precision:g} %"
-        steps.append(f"A precision of {promise} cannot be promised yet: too few right answers.")
+        steps.append(f"A precision of {promise} cannot be promised yet.")
     return enough, tuple(steps)
 
 
 def _missing(findings: Findings) -> list[str]:
     """Return what keeps a judgement from being made or from meaning anything."""
     used = [one for one in findings.per_class if one.photos]
-    if len(findings.per_class) < 2 or len(used) < 2:
-        return ["Not yet: label photos of at least two classes."]
+    if len(used) < (1 if findings.is_multi else 2):
+        least = "one label" if findings.is_multi else "two classes"
+        return [f"Not yet: label photos of at least {least}."]
     steps = [
         f"Not yet: label {FEW} photos of {_quoted(one.name)}; there are none."
         for one in findings.per_class
         if not one.photos
     ]
-    if findings.accuracy.unknown == "one group":
+    if findings.groups == 1:
         return [*steps, "Not yet: all photos are of one group. Add photos of another day or place."]
-    steps += [
-        f"Not yet: all photos of {_quoted(one.name)} are of one group, so it cannot be judged. "
-        "Add photos of another day or place."
-        for one in used
-        if one.groups == 1 and one.photos > 1
-    ]
+    steps += [_unjudged(one) for one in used if one.photos > 1 and not one.held_out]
     steps += [
         f"Not yet: label {FEW - one.photos} more of {_quoted(one.name)}."
         for one in sorted(used, key=lambda one: one.photos)
-        if one.photos < FEW and (one.groups > 1 or one.photos == 1)
+        if one.photos < FEW and (one.held_out or one.photos == 1)
     ]
     return steps
+
+
+def _unjudged(one: ClassVerdict) -> str:
+    """Ask for photos that let a class be judged."""
+    if one.groups > 1:
+        return f"Not yet: add photos without {_quoted(one.name)}, so that it can be judged."
+    return (
+        f"Not yet: all photos of {_quoted(one.name)} are of one group, so it cannot be judged. "
+        "Add photos of another day or place."
+    )
 
 
 def _is_enough(findings: Findings) -> bool:

@@ -87,6 +87,8 @@ def judge(
     forecast = _forecast(measured, accuracy)
     enough, advice = advise(
         Findings(
+            is_multi=targets.kind == "sigmoid",
+            groups=len(np.unique(groups)),
             accuracy=accuracy,
             per_class=parts.per_class,
             forecast=forecast,

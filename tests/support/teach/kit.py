@@ -78,7 +78,7 @@ class Kit:
         self, path: Path, *, name: str = NAME, replaces_labels: bool = False
     ) -> ImportReport:
         """Import a folder, a list or a zip file."""
-        opened = open_source(path, self.datasets.import_limits)
+        opened = open_source(path, self.datasets.archives.limits)
         source = await in_thread(partial(opened.__enter__))
         try:
             return await self.datasets.importer.run(

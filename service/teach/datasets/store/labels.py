@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 
 
 def labels_json(labels: Iterable[str] | None) -> str | None:
@@ -11,6 +12,7 @@ def labels_json(labels: Iterable[str] | None) -> str | None:
     return None if labels is None else json.dumps(sorted(set(labels)), ensure_ascii=False)
 
 
+@lru_cache(1024)  # photos of one class have the same text
 def labels_of(text: str | None) -> tuple[str, ...] | None:
     """Return the labels of a stored text; None: not labelled."""
     return None if text is None else tuple(json.loads(text))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -19,19 +21,31 @@ from service.transport.http.body.body import BodyReader
 
 WRITTEN_BYTES = 2**20
 """Held in memory before they are written."""
+_FULL = "The disk of the server is full."
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """Where bodies wait.
+
+    Attributes:
+        folder: needs a disk with room; created if it is not there.
+        limit: bytes of one body; ``keep_free``: of the disk, that it leaves free.
+    """
+
+    folder: Path
+    limit: int
+    keep_free: int
 
 
 @asynccontextmanager
 async def spooled(
-    request: Request, reader: BodyReader, pool: WorkerPool, folder: Path, *, limit: int
+    request: Request, reader: BodyReader, pool: WorkerPool, spool: Spool
 ) -> AsyncIterator[BinaryIO]:
     """Receive a body into a file without a name, which goes at the end of the ``with`` block.
 
     It goes with the process too, also one that is killed.
-
-    Args:
-        folder: of the file, which needs a disk with room; created if it is not there.
 
     Raises:
         NotReady: the disk is full.
@@ -40,14 +54,14 @@ async def spooled(
     """
     with reader.budget.hold() as hold:
         hold.reserve(2 * WRITTEN_BYTES)
-        with await pool.run(partial(_opened, folder)) as file:
+        with await pool.run(partial(_opened, spool.folder)) as file:
             held = bytearray()
-            async for piece in reader.pieces(request, limit):
+            async for piece in reader.pieces(request, spool.limit):
                 held += piece
                 if len(held) >= WRITTEN_BYTES:
-                    await pool.run(partial(_write, file, bytes(held)))
+                    await pool.run(partial(_write, file, bytes(held), spool.keep_free))
                     held.clear()
-            await pool.run(partial(_write, file, bytes(held)))
+            await pool.run(partial(_write, file, bytes(held), spool.keep_free))
             hold.release()
             file.seek(0)
             yield cast("BinaryIO", file)
@@ -61,8 +75,11 @@ def _opened(folder: Path) -> FileIO:
         raise _reason(error) from error
 
 
-def _write(file: FileIO, data: bytes) -> None:
+def _write(file: FileIO, data: bytes, keep_free: int) -> None:
     view = memoryview(data)
+    disk = os.fstatvfs(file.fileno())
+    if disk.f_bavail * disk.f_frsize - len(data) < keep_free:
+        raise NotReady(_FULL)
     try:
         while view:
             view = view[file.write(view) :]
@@ -71,4 +88,4 @@ def _write(file: FileIO, data: bytes) -> None:
 
 
 def _reason(error: OSError) -> Exception:
-    return NotReady("The disk of the server is full.") if error.errno in _DISK_FULL else error
+    return NotReady(_FULL) if error.errno in _DISK_FULL else error

@@ -97,7 +97,9 @@ async def test_tasks_carry_labels_and_predictions_and_come_back(kit: Kit) -> Non
     assert tasks[1]["annotations"] == []
     assert tasks[1]["predictions"][0]["score"] == 0.5
     tasks[1]["annotations"] = [{"result": tasks[1]["predictions"][0]["result"]}]
-    report = await kit.datasets.import_tasks(NAME, json.dumps(tasks).encode(), by=ANNA)
+    report = await kit.datasets.archives.tasks(
+        NAME, json.dumps(tasks).encode(), by=ANNA, replaces_labels=False
+    )
     assert (report.duplicates, report.labelled) == (2, 1)
     assert await kit.labels() == [("a",), ("b",)]
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from auth.store.database import Database
-from schemas.errors import Conflict, NotFound
-from schemas.teach.dataset import DatasetKind
+from schemas.errors import Conflict, NotFound, Overloaded
+from schemas.teach.dataset import DatasetKind, NewPhotoOptions
+from service.teach.choosing.perceptual_hash import hash_of
 from service.teach.datasets.store import files as photo_files
 from service.teach.datasets.store.files import DiskFull, PhotoFiles
 from tests.support.auth.identity_kit import Log
-from tests.support.models.pictures import encoded, gradient
+from tests.support.models.pictures import blobs, encoded, gradient
 from tests.support.teach.kit import NAME, Kit, Members, archive, open_kit, photo, write_tree
 
 pytestmark = pytest.mark.anyio
@@ -148,7 +149,9 @@ async def test_tasks_label_photos_that_are_there(kit: Kit) -> None:
         {"data": {"image": "gone.png", "digest": digest}, "annotations": [{"result": result}]}
         for digest in (added.digest, "0" * 64)
     ]
-    report = await kit.datasets.import_tasks(NAME, json.dumps(tasks).encode(), by="ben")
+    report = await kit.datasets.archives.tasks(
+        NAME, json.dumps(tasks).encode(), by="ben", replaces_labels=False
+    )
     assert (report.labelled, report.refused, report.duplicates) == (1, 1, 1)
     (stored,) = await kit.datasets.photos.all(NAME)
     assert (stored.labels, stored.labelled_by) == (("a",), "ben")
@@ -207,3 +210,26 @@ def test_a_small_disk_is_full(small_disk: Path) -> None:
         photos.write(images)
     left = [path for path in small_disk.rglob("*") if path.is_file()]
     assert all(path.stat().st_size == 10_000 for path in left)
+
+
+async def test_archives_take_turns(kit: Kit) -> None:
+    archives = kit.datasets.archives
+    with archives.turn(), archives.turn(), pytest.raises(Overloaded), archives.turn():
+        pass
+    with archives.turn():
+        pass
+
+
+async def test_photos_that_look_alike_have_hashes_that_differ_in_few_bits(kit: Kit) -> None:
+    await kit.add_dataset()
+    picture = blobs((300, 200))
+    images = (encoded(picture), encoded(picture.resize((150, 100)), "JPEG", quality=60))
+    for image in (*images, encoded(blobs((300, 200), seed=1))):
+        await kit.datasets.photo_administration.add(NAME, image, NewPhotoOptions(), by="anna")
+    first, second, other = [one.hash64 for one in await kit.datasets.photos.all(NAME)]
+    assert first is not None
+    assert second is not None
+    assert other is not None
+    assert (first ^ second).bit_count() <= 4
+    assert (first ^ other).bit_count() > 16
+    assert (first ^ hash_of(images[0])).bit_count() <= 4, "as of the whole photo"

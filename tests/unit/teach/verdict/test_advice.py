@@ -16,6 +16,8 @@ from schemas.teach.verdict import (
 from service.teach.verdict.advice import Findings, advise
 
 SOLID = Findings(
+    is_multi=False,
+    groups=200,
     accuracy=Accuracy(
         value=0.95, right=190, photos=200, groups=200, interval=Interval(low=0.91, high=0.97)
     ),
@@ -118,5 +120,28 @@ def test_suspects_pairs_and_promises_follow() -> None:
             "Join the two, or take closer photos."
         ),
         "Check the labels of 2 photos, which the others contradict.",
-        "A precision of 95 % cannot be promised yet: too few right answers.",
+        "A precision of 95 % cannot be promised yet.",
     )
+
+
+def test_a_label_that_all_photos_have_needs_photos_without_it() -> None:
+    always = class_of("lid", 30, 0.9, 0.99).model_copy(update={"held_out": 0})
+    _, steps = advise(replace(SOLID, is_multi=True, per_class=(always,)))
+    assert steps == ("Not yet: add photos without 'lid', so that it can be judged.",)
+
+
+def test_one_label_is_enough_for_photos_with_several() -> None:
+    _, steps = advise(replace(SOLID, is_multi=True, per_class=(GLASS,), forecast=forecast_of(0.0)))
+    assert steps == ("Enough: twice the labels would likely bring a bit.",)
+
+
+def test_bursts_of_one_class_each_are_named() -> None:
+    bursts = [
+        class_of(name, 30, 0.9, 0.99, groups=1).model_copy(update={"held_out": 0})
+        for name in ("cup", "mug")
+    ]
+    _, steps = advise(replace(SOLID, groups=2, per_class=bursts))
+    assert [step.split(" are ")[0] for step in steps] == [
+        "Not yet: all photos of 'cup'",
+        "Not yet: all photos of 'mug'",
+    ]

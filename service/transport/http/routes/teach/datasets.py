@@ -25,7 +25,7 @@ from service.transport.dependencies import (
     requires,
 )
 from service.transport.http.body.json_body import JsonBody, takes
-from service.transport.http.body.spooled import spooled
+from service.transport.http.body.spooled import Spool, spooled
 from service.transport.http.body.uploads import uploads_of
 from service.transport.http.middleware.media_type import content_type_of
 from service.transport.http.middleware.negotiation import never_stored, require_json
@@ -134,20 +134,20 @@ async def import_photos(
     """
     await datasets.administration.get(name)
     kind, uploads = content_type_of(request).name, uploads_of(request)
+    archives, replaces_labels = datasets.archives, labels == "replace"
     if kind == "application/json":
         with uploads.hold as hold:
             body = await uploads.reader.read(request, hold, uploads.limits.max_body_bytes)
-            return await datasets.import_tasks(
-                name, body, by=caller.name, replaces_labels=labels == "replace"
-            )
+            return await archives.tasks(name, body, by=caller.name, replaces_labels=replaces_labels)
     if kind not in ZIP_TYPES:
         message = "Send a zip file as application/zip, or tasks of Label Studio as JSON."
         raise UnsupportedMediaType(message)
-    limit = datasets.import_limits.bytes
-    async with spooled(request, uploads.reader, runtime.pool, datasets.folder, limit=limit) as file:
-        return await datasets.import_archive(
-            name, file, by=caller.name, replaces_labels=labels == "replace"
-        )
+    limits = Spool(archives.folder, archives.limits.bytes, archives.keep_free_bytes)
+    with archives.turn():
+        async with spooled(request, uploads.reader, runtime.pool, limits) as file:
+            return await archives.archive(
+                name, file, by=caller.name, replaces_labels=replaces_labels
+            )
 
 
 @exports.get("/{name}/export", response_class=Response, responses=_FILES)
