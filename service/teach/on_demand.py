@@ -24,6 +24,7 @@ from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.teach.datasets.opening import Datasets
+    from service.teach.datasets.photos.writing import Removal
     from service.teach.runs.opening import Runs
 
 FOLDER = Path("teach")
@@ -34,7 +35,11 @@ OpenRuns = Callable[["Datasets"], AbstractAsyncContextManager["Runs"]]
 class TeachOnDemand:
     """Builds the parts of teaching once, when they are asked for."""
 
-    def __init__(self, build_datasets: Callable[[], Datasets], open_runs: OpenRuns) -> None:
+    def __init__(
+        self, build_datasets: Callable[[], Datasets], open_runs: OpenRuns, features: Path
+    ) -> None:
+        """``features``: folder of the cache."""
+        self._features = features
         self._build_datasets, self._open_runs = build_datasets, open_runs
         self._datasets: Datasets | None = None
         self._stack = AsyncExitStack()
@@ -46,6 +51,7 @@ class TeachOnDemand:
         if self._datasets is None:
             self._datasets = self._build_datasets()
             self._datasets.writer.call_on_added(self._extract_ahead)
+            self._datasets.writer.call_on_removed(self._forget)
         return self._datasets
 
     async def runs(self) -> Runs:
@@ -62,6 +68,14 @@ class TeachOnDemand:
         if self._opening is not None:
             await asyncio.wait([self._opening])
         await self._stack.aclose()
+
+    async def _forget(self, removal: Removal) -> None:
+        if self._features.exists():
+            from service.teach.datasets.store.files import in_thread
+            from service.teach.features.cache import FeatureCache
+
+            cache = FeatureCache(self._features)
+            await in_thread(lambda: cache.forget(removal.unreferenced))
 
     async def _extract_ahead(self, dataset: str, digests: Collection[str]) -> None:
         (await self.runs()).supervisor.warm(dataset, digests)
@@ -95,7 +109,7 @@ async def teach_on_demand(
             settings, database, audit, metrics, models, leases, datasets, default_model
         )
 
-    teach = TeachOnDemand(build, open_now)
+    teach = TeachOnDemand(build, open_now, settings.data_dir / FOLDER / "features")
     sweeping: asyncio.Task[None] | None = None
     if (settings.data_dir / FOLDER).exists():
         sweeping = asyncio.create_task(_sweep(teach))

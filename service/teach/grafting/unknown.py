@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.teach.heads.distance import Distance
 from service.teach.heads.head import Features, Numbers
@@ -24,7 +23,6 @@ STEEPNESS = 20.0
 1 : 7 at nine tenths of it, 7 : 1 at eleven tenths."""
 MOST = 30.0
 """Limit of z in both directions."""
-_NEGLIGIBLE = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +53,7 @@ class UnknownScore:
         if not len(means_KD) or not np.isfinite(threshold) or threshold <= 0:
             return None
         centre_D = means_KD.mean(axis=0)
-        level, directions_DR = _decompose(distance.whitening_DD)
+        level, directions_DR = distance.level, distance.directions_DR
         means_KD = means_KD - centre_D
         mapped_KD = level * means_KD - (means_KD @ directions_DR) @ directions_DR.T
         return cls(
@@ -76,12 +74,3 @@ class UnknownScore:
         distance_N = np.sqrt(np.maximum(squares_N + classes_NK.min(axis=1), 0))
         z_N: Numbers = np.clip(STEEPNESS * (distance_N / self.threshold - 1), -MOST, MOST)
         return z_N
-
-
-def _decompose(whitening_DD: NDArray[np.float64]) -> tuple[float, Numbers]:
-    """Return ``a`` and ``B`` of the precision matrix whose whitening is given."""
-    values_D, vectors_DD = np.linalg.eigh(whitening_DD @ whitening_DD.T)
-    level = float(values_D[-1])
-    kept_D = 1 - values_D / level > _NEGLIGIBLE
-    directions_DR = vectors_DD[:, kept_D] * np.sqrt(level - values_D[kept_D])
-    return level, directions_DR

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.teach.heads.distance import Distance, distance_of
+from service.teach.heads.distance import Distance, fit_distance
 from service.teach.heads.head import Features, Head, Numbers
 from service.teach.heads.problems import CannotFit
 from service.teach.heads.sums import Sums
 from service.teach.heads.targets import FitOptions, Targets
+from service.teach.heads.temperature import fit_temperature
 
 STRENGTHS = tuple(float(10**power) for power in np.arange(-1, 4.5, 0.5))
 
@@ -72,14 +73,17 @@ def fit(
         error = float(np.mean((held - y_NK) ** 2))
         if best is None or error < best[0]:
             best = (error, strength, held)
-    assert best is not None
+    if best is None:
+        raise CannotFit("There is no strength to try.")
     _, strength, held = best
     inner = vectors / (np.maximum(values, 0) + strength) @ vectors.T
     weight_KD = (z_ND.T @ (inner @ (y_NK - y_NK.mean(axis=0)))).T / scale
     bias_K = y_NK.mean(axis=0) - weight_KD @ mean_D
     sums = Sums.of(features_NVD, targets.present_NK)
     head = Head(weight_KD, bias_K, targets.kind)
-    return Fitted(head, strength, held, sums, distance_of(sums), 0.1)
+    view_ND = np.asarray(features_NVD[:, 0], np.float64)
+    distance = fit_distance(view_ND, targets.present_NK, groups_N)
+    return Fitted(head, strength, held, sums, distance, fit_temperature(held, targets))
 
 
 def _held_out(hat_NN: Numbers, y_NK: Numbers, groups_N: NDArray[np.integer]) -> Numbers:

@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 NICENESS = 19
 MAX_THREADS = 4
 _PR_SET_PDEATHSIG = 1
+_M_MMAP_THRESHOLD = -3  # malloc.h
+_MMAP_BYTES = 2**20
 
 
 def main() -> None:
     """Do jobs until the server closes stdin, or goes."""
     output = _take_stdout()
+    _give_back_at_once()
     _confine(int(sys.argv[1]))
     threads = min(len(os.sched_getaffinity(0)) if sys.platform == "linux" else 2, MAX_THREADS)
     from service.teach.runs.job import Job, Message, Said
@@ -40,6 +43,7 @@ def main() -> None:
         say(Message(said=Said.READY))
         for line in sys.stdin.buffer:
             teacher.do(Job.parse(line), say)
+            _give_memory_back()
     # Destructors of libraries may hang.
     os._exit(0)
 
@@ -50,6 +54,18 @@ def _take_stdout() -> BinaryIO:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     return output
+
+
+def _give_back_at_once() -> None:
+    """Have large blocks returned to the system when they are freed; see ``process.tune``."""
+    with suppress(AttributeError, OSError):  # glibc alone has it
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
+
+
+def _give_memory_back() -> None:
+    """Return free memory to the system: the process waits for minutes."""
+    with suppress(AttributeError, OSError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _confine(parent: int) -> None:

@@ -147,4 +147,6 @@ def _environment() -> dict[str, str]:
         if name in _ENVIRONMENT or name.startswith(_PREFIXES)
     }
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    # Threads of NumPy that wait for one another at idle priority are slower than one.
+    kept.setdefault("OPENBLAS_NUM_THREADS", "1")
     return {**kept, "PYTHONPATH": os.pathsep.join(paths)}

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,10 @@ def finished(caller: httpx.Client, place: str) -> dict[str, Any]:
     return found
 
 
+def are_gone(processes: list[psutil.Process]) -> bool:
+    return not any(one.is_running() for one in processes)
+
+
 def versions(models: Path) -> list[int]:
     return sorted(int(path.name) for path in (models / "shapes").iterdir() if path.is_dir())
 
@@ -109,4 +114,4 @@ def test_a_killed_server_goes_on_with_the_run_after_its_start(tmp_path: Path, mo
                 place = begun.headers["location"]
                 children = list(teachers(server))
                 kill_at(server, caller, place, step, server.process.pid)
-                assert wait_until(lambda some=children: not any(one.is_running() for one in some))
+                assert wait_until(partial(are_gone, children))

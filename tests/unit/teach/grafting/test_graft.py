@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,8 @@ def distance(width: int, classes: int, *, directions: int, threshold: float = 3.
     spread = np.full(width, 0.5)
     spread[:directions] = DICE.uniform(1.0, 30.0, directions)
     means = DICE.normal(size=(classes, width)) + 7
-    return Distance(means, vectors / np.sqrt(spread), threshold)
+    scales = np.sqrt(2.0 - 1 / spread[:directions])
+    return Distance(means, 2.0, vectors[:, :directions] * scales, threshold)
 
 
 def small_base(opset: int = 17, *, pooled: bool = False, dtype: int = TensorProto.FLOAT) -> Any:
@@ -134,7 +136,7 @@ def test_the_share_of_unknown_is_what_the_distance_says_and_leaves_the_classes_a
 
 def test_a_distance_that_says_nothing_makes_no_unknown() -> None:
     shown = distance(WIDTH, 2, directions=1)
-    assert UnknownScore.of(Distance(shown.mean_KD, shown.whitening_DD)) is None
+    assert UnknownScore.of(replace(shown, threshold=np.inf)) is None
 
 
 def test_a_label_without_photos_does_not_count_for_the_distance() -> None:
@@ -142,7 +144,7 @@ def test_a_label_without_photos_does_not_count_for_the_distance() -> None:
     empty = np.vstack([shown.mean_KD, np.full(WIDTH, np.nan)])
     score, other = (
         UnknownScore.of(shown),
-        UnknownScore.of(Distance(empty, shown.whitening_DD, shown.threshold)),
+        UnknownScore.of(replace(shown, mean_KD=empty)),
     )
     assert score is not None
     assert other is not None

@@ -22,7 +22,7 @@ def fitted_of(
     features_NVD = np.zeros((len(held_out_NK), 1, 2), np.float32)
     head = Head(np.zeros((classes, 2)), np.zeros(classes), targets.kind)
     sums = Sums.of(features_NVD, targets.present_NK)
-    distance = replace(Distance(np.zeros((classes, 2)), np.eye(2)), threshold=threshold)
+    distance = replace(Distance(np.zeros((classes, 2)), 1.0, np.zeros((2, 0))), threshold=threshold)
     return Fitted(head, 1.0, held_out_NK, sums, distance, 1.0)
 
 
