@@ -7,7 +7,7 @@ size, in 256 colours. It needs Chromium and the test tools, which ``make unit`` 
 ``--view live`` and ``--view cameras`` show the drawings of ``service/web/examples`` to a fake
 camera, and to cameras on this machine. ``--view sensors`` sends the recordings of the model
 turbofan. Timelines are made up, and so are the numbers of ``--view prepare``, which shows the whole
-page.
+page. ``--view teach`` teaches a model from drawings, one of them with a wrong label.
 
 The photos come with scikit-image, in its installed package; its documentation (``skimage.data``)
 names their authors and says that they are free:
@@ -41,7 +41,7 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Page, Playwright, sync_playwright
-from screenshot_views import CAMERAS, classify, listen, look, passengers, prepare, watch
+from screenshot_views import CAMERAS, classify, listen, look, passengers, prepare, teach, watch
 
 PHOTOS = (
     *("coffee.png", "chelsea.png", "rocket.jpg"),
@@ -54,10 +54,14 @@ DRAWN = (
     "body { margin: 0; background: #b8c1c8; } svg { display: block; margin: auto; height: 720px; }"
 )
 EXAMPLES = Path(__file__).parents[1] / "service/web/examples"
-MODELS = {"sensors": ["everyday", "turbofan"], "prepare": ["everyday", "language"]}
+MODELS = {
+    "sensors": ["everyday", "turbofan"],
+    "prepare": ["everyday", "language"],
+    "teach": ["everyday"],
+}
 """Views that need models of their own."""
 VIEWS = ["photos", "live", "cameras", *MODELS]
-WHOLE = {"prepare"}
+WHOLE = {"prepare", "teach"}
 """Views that are higher than a screen."""
 
 
@@ -110,6 +114,8 @@ def main() -> None:
             listen(page, token.strip(), port, folder)
         elif given.view == "prepare":
             prepare(page, photos[0])
+        elif given.view == "teach":
+            teach(page, EXAMPLES, folder / "drawings")
         else:
             urls = [stack.enter_context(camera(picture)) for picture in pictures]
             watch(page, urls, given.model)

@@ -28,6 +28,7 @@ PAGE_SCOPES = frozenset(
     {
         Scope.CLASSIFY,
         Scope.MODELS_READ,
+        Scope.MODELS_WRITE,
         Scope.STREAM,
         Scope.CAMERAS,
         Scope.SENSORS,

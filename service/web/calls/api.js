@@ -2,7 +2,7 @@
 // works where a reverse proxy serves Potoo under a path.
 
 const SCOPE = "classify"; // what an account needs for the page
-const OPTIONAL_SCOPE = "models:read stream cameras sensors preprocess teach"; // granted as far as the account has them
+const OPTIONAL_SCOPE = "models:read models:write stream cameras sensors preprocess teach"; // granted as far as the account has them
 const NETWORK = 0; // status of a request without a response
 const TEMPORARY = new Set([NETWORK, 408, 429, 502, 503, 504]);
 const seconds = new Intl.NumberFormat("en", { style: "unit", unit: "second", unitDisplay: "long" });
@@ -152,6 +152,13 @@ export async function requestPicture(address, options) {
   const { response, body } = await exchange(address, options, (one) => one.blob());
   if (response.ok && body.type.startsWith("image/")) return body;
   throw problemOf(response, parse(await body.text()));
+}
+
+/** As `request`, but resolves to the text that the server answers with. */
+export async function requestText(address, options) {
+  const { response, body } = await exchange(address, options, (one) => one.text());
+  if (response.ok) return body;
+  throw problemOf(response, parse(body));
 }
 
 /** The text of one of the page's own files. */

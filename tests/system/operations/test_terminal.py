@@ -103,7 +103,7 @@ def test_every_start_prints_a_short_link_that_works_once(tmp_path: Path, colours
             terminal.read_until(r"\(as admin; works once, for 15 minutes\)")
             address, form = f"{link[1]}/v1/auth/page/sign-in", {"code": link[2]}
             answer = httpx.post(address, data=form, headers=OWN_PAGE)
-            granted = "cameras classify models:read preprocess sensors stream teach"
+            granted = "cameras classify models:read models:write preprocess sensors stream teach"
             assert answer.json()["scope"] == granted
             assert httpx.post(address, data=form, headers=OWN_PAGE).status_code == 400
 

@@ -21,9 +21,10 @@ export class Card {
   /**
    * @param onRetry called with the card when its button is pressed.
    * @param onModel called with the name of the model when that is pressed; null if it opens nothing.
-   * @param onSee called with the photo, and name and version of the model that answered.
+   * @param after `{ see(file, model), wrong(file, result, onSent) }`: shows what the model that answered,
+   *   `{ name, version }`, sees; asks for the right label, and calls `onSent` with words for the card.
    */
-  constructor(file, onRetry, onModel, onSee) {
+  constructor(file, onRetry, onModel, after) {
     this.file = file;
     this.#onModel = onModel;
     this.element = document.getElementById("card").content.cloneNode(true).firstElementChild;
@@ -31,7 +32,9 @@ export class Card {
     this.#find(".file-name").title = file.name;
     this.#find(".retry").addEventListener("click", () => onRetry(this));
     this.#find(".see").setAttribute("aria-label", `What the model sees: ${file.name}`);
-    this.#find(".see").addEventListener("click", () => onSee(file, this.result.model));
+    this.#find(".see").addEventListener("click", () => after.see(file, this.result.model));
+    this.#find(".wrong").setAttribute("aria-label", `That was wrong: ${file.name}`);
+    this.#find(".wrong").addEventListener("click", () => after.wrong(file, this.result, (said) => this.#correct(said)));
     // One at a time: decoding thirty large photos at once would exhaust a phone's memory.
     drawing = drawing.then(() => this.#draw());
   }
@@ -57,7 +60,7 @@ export class Card {
     this.element.classList.toggle("unsure", abstained);
     const said = namesOf(result);
     this.#find(".bars").replaceChildren(...predictions.map((one) => bar(one, said.has(one.label))));
-    this.#find(".bars").hidden = this.#find(".see").hidden = false;
+    this.#find(".bars").hidden = this.#find(".see").hidden = this.#find(".wrong").hidden = false;
     this.#find(".facts").textContent = [
       image.format,
       original
@@ -87,6 +90,11 @@ export class Card {
     this.#find(".retry").setAttribute("aria-label", `Try again: ${this.file.name}`);
   }
 
+  /** Says what the photo was labelled as. */
+  #correct(said) {
+    this.#say("corrected", `Labelled: ${said}`);
+  }
+
   /** What a person reads first: the summary, all labels present, or that there is none. */
   #sum(result) {
     const { summary, labels_present: present, predictions } = result;
@@ -109,7 +117,8 @@ export class Card {
     this.#say("remark", remark);
     this.#find(".facts").textContent = "";
     this.#find(".tags").hidden = this.#find(".bars").hidden = true;
-    this.#find(".retry").hidden = this.#find(".see").hidden = true;
+    this.#find(".retry").hidden = this.#find(".see").hidden = this.#find(".wrong").hidden = true;
+    this.#find(".corrected").hidden = true;
   }
 
   /** @param content texts and elements; the line is hidden if they are empty. */

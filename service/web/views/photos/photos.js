@@ -18,18 +18,18 @@ export class Photos {
   #isUnsaved = false;
 
   #openModel;
-  #showPrepared;
+  #after;
   #models;
 
   /**
    * @param call (use) => Promise; gives an access token to `use`, throws a Problem.
    * @param openModel shows what the model with a name knows.
-   * @param showPrepared shows what a model sees of a photo: the file, `{ name, version }`.
+   * @param after what can be done with an answer, as in `Card`: `{ see, wrong }`.
    */
-  constructor(call, openModel, showPrepared) {
+  constructor(call, openModel, after) {
     this.#call = call;
     this.#openModel = openModel;
-    this.#showPrepared = showPrepared;
+    this.#after = after;
     this.#models = new ModelChoice("", openModel, () => this.#showProgress());
     this.#wireButtons();
     this.#wireWindow();
@@ -47,6 +47,18 @@ export class Photos {
   /** Whether this account may see what models see. */
   set canPrepare(can) {
     $("cards").classList.toggle("unprepared", !can);
+  }
+
+  /** Whether this account may send a photo to a dataset, with the right label. */
+  set canTeach(can) {
+    $("cards").classList.toggle("unteachable", !can);
+  }
+
+  /** Chooses a model, for photos that are added from now on. */
+  choose(model) {
+    this.#models.choose(model);
+    this.#showProgress();
+    $("choose").focus();
   }
 
   open() {
@@ -91,7 +103,7 @@ export class Photos {
 
   #card(file) {
     const onModel = this.model ? this.#openModel : null; // else this account may not see models
-    return new Card(file, (card) => this.#retry(card), onModel, this.#showPrepared);
+    return new Card(file, (card) => this.#retry(card), onModel, this.#after);
   }
 
   /** The cards whose answer another model gave than the one that is chosen. */

@@ -4,7 +4,7 @@ import { describeModel } from "../../calls/api.js";
 import { addSensor, changeSensor } from "../../calls/sensors.js";
 import { $ } from "../../page.js";
 import { option } from "../../parts/model-choice.js";
-import { FieldErrors } from "./field-errors.js";
+import { FieldErrors } from "../../parts/field-errors.js";
 
 const NUMBERS = [
   ...["channels", "rate", "window", "stride", "gap_samples", "late_after_seconds"],

@@ -1,6 +1,6 @@
 // Errors of a form, each beside its field, where screen readers find it too.
 
-import { element } from "../../page.js";
+import { element } from "../page.js";
 
 export class FieldErrors {
   #form;
