@@ -18,9 +18,9 @@ from service.teach.heads.head import Head
 BASE = Path(__file__).parents[3] / "models" / "everyday" / "1"
 
 
-def write_taught(repository: Path, name: str, seed: int) -> Path:
-    """Write version 1 of a model with two labels; return its folder."""
-    base, model = read_manifest(BASE), onnx.load(BASE / MODEL_FILE)
+def write_taught(repository: Path, name: str, seed: int, of: Path = BASE) -> Path:
+    """Write version 1 of a model with two labels, on the base in a folder; return its own."""
+    base, model = read_manifest(of), onnx.load(of / MODEL_FILE)
     features = find(model)
     random = np.random.default_rng(seed)
     head = Head(random.normal(size=(2, features.width)), random.normal(size=2), "softmax")
