@@ -23,6 +23,7 @@ TINY_PNG = (
     "WjR9awAAAABJRU5ErkJggg=="
 )
 MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+MODEL_NAMES_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?:,[A-Za-z0-9][A-Za-z0-9._-]{0,63}){0,14}$"
 LABEL_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
 MAX_VERSION = 2**31 - 1
 
@@ -94,6 +95,23 @@ class ClassifyOptions(BaseModel):
         default="normal",
         description="Priority. Under load the three share the server's capacity 16 : 4 : 1.",
     )
+
+
+class ManyModelsOptions(ClassifyOptions):
+    """Options of a classification request that may name several models."""
+
+    also: str | None = Field(
+        default=None,
+        pattern=MODEL_NAMES_PATTERN,
+        description="Further models that answer for the image, separated by commas; 15 at most. "
+        "Models that were taught on one base take hardly longer together than one.",
+        examples=["door,lamp"],
+    )
+
+    @property
+    def further(self) -> list[str]:
+        """The names of the further models."""
+        return self.also.split(",") if self.also else []
 
 
 class EncodedImage(BaseModel):
@@ -210,6 +228,12 @@ class Classification(BaseModel):
     timing: Timing
 
 
+class FurtherAnswer(Classification):
+    """Result of a further model for the same image."""
+
+    model: ModelRef
+
+
 class ClassifyResponse(BaseModel):
     """Response for one image."""
 
@@ -233,6 +257,10 @@ class ClassifyResponse(BaseModel):
     )
     image: ImageFacts
     timing: Timing
+    also: list[FurtherAnswer] | None = Field(
+        default=None,
+        description="Results of the models that `also` names, in that order; absent without it.",
+    )
     request_id: str = Field(description="The same id as in X-Request-ID.")
 
 

@@ -24,6 +24,8 @@ from schemas.serving import ModelVersion
 
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
+HEAD_FILE = "head.onnx"
+"""The head of a taught version alone: it reads the features of its base."""
 
 ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME_PATTERN)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -106,6 +108,11 @@ class TaughtFrom(Document):
     tensor: str = Field(description="The tensor of its graph that the head reads.")
     dataset: str = Field(default="", description="The dataset, or the folder, of the photos.")
     run: str = Field(default="", description="The run that published the version.")
+    features: str = Field(
+        default="",
+        description="The graph's output with the features that head.onnx reads; empty: none. "
+        "Versions of one base share its session.",
+    )
 
 
 class ModelManifest(Document):

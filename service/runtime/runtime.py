@@ -21,6 +21,7 @@ from service import __version__
 from service.cameras.opening import Cameras, open_cameras
 from service.cameras.results.opening import open_results
 from service.core.engine.pool import WorkerPool
+from service.core.engine.shared_base import SharedBases
 from service.core.lifecycle.lifecycle import Lifecycle
 from service.core.lifecycle.loading import ModelOptions, load_model
 from service.core.lifecycle.model_control import ModelControl
@@ -169,12 +170,15 @@ async def open_models(
 def model_loader(settings: Settings, pool: WorkerPool, metrics: Metrics) -> Callable[[Path], Model]:
     """Return a function that loads the version in a folder, or raises ``ModelRefused``."""
     inference, found = settings.inference, find_calibration(settings.data_dir)
+    bases = SharedBases()
 
     def load(folder: Path) -> Model:
         calibrated = found.run_settings(folder) if found else None
         run = inference.of(folder.parent.name, calibrated)
         limits = settings.limits.of_images
-        options = ModelOptions(limits, run, inference.resizer, repository=settings.models)
+        options = ModelOptions(
+            limits, run, inference.resizer, repository=settings.models, bases=bases
+        )
         return load_model(folder, pool, options, metrics)
 
     return load

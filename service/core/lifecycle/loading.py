@@ -15,8 +15,10 @@ from service.core.engine.graph_check import ManifestMismatch
 from service.core.engine.onnx_engine import OnnxEngine
 from service.core.engine.pool import WorkerPool
 from service.core.engine.providers import Precision, Provider, ProviderMissing, check_installed
+from service.core.engine.shared_base import SharedBases
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.resizers import Resizer, best_resizer
+from service.core.lifecycle.base_sharing import with_shared_base
 from service.core.lifecycle.scalers import with_scaler
 from service.core.repository.repository import ModelRefused
 from service.core.repository.version_files import read_labels, read_manifest
@@ -43,6 +45,7 @@ class ModelOptions:
     """Run settings of a model, limits on its images, their resizer, and the tokenizers.
 
     ``repository``: where its scaler is; None for the repository that the version is in.
+    ``bases``: those that taught versions share; None: each has its own.
     """
 
     limits: ImageLimits
@@ -50,6 +53,7 @@ class ModelOptions:
     resizer: Resizer = field(default_factory=best_resizer)
     open_tokenizer: OpenTokenizer = open_tokenizer
     repository: Path | None = None
+    bases: SharedBases | None = None
 
 
 def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: Metrics) -> Model:
@@ -73,6 +77,16 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
             takes_pixels=engine.takes_pixels,
             scaler=scaler,
         )
+        if options.bases is not None:
+            engine = with_shared_base(
+                engine,
+                kind,
+                folder,
+                manifest,
+                options.run,
+                options.bases,
+                lambda of_base: open_engine(folder, of_base, options.run, pool.size),
+            )
         model = Model(
             folder,
             manifest,

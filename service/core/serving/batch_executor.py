@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from schemas.errors import CallerError
 from schemas.models import ModelManifest
 from service.core.engine.engine import Engine, Images, Outputs
 from service.core.engine.pool import WorkerPool
+from service.core.engine.shared_base import HeadEngine
 from service.core.imaging.answer import Summary
 from service.core.imaging.hedging import Hedger
 from service.core.imaging.postprocessing import is_small, probabilities, top_k, top_k_each
@@ -45,6 +46,8 @@ class RowTask:
     top_k: int = 0
     number: int | None = None
     span: Span | None = None
+    heads: tuple[BatchExecutor, ...] = ()
+    """Of further versions that are to answer from the same features; see ``HeadEngine``."""
 
 
 def row_tasks(rows: Sequence[Row], top_k: int, span: Span | None) -> list[RowTask]:
@@ -63,6 +66,8 @@ class Prepared:
     span: Span | None = None
     block: Images | None = None
     """Tensors of the items that were prepared with this one, [N, ...]: its own is a view of it."""
+    heads: tuple[BatchExecutor, ...] = ()
+    """See ``RowTask``."""
 
 
 @dataclass(slots=True)
@@ -81,6 +86,8 @@ class RowResult:
     """Indices of the labels that reach their thresholds, best first; of multi-label models."""
     reading_seconds: float = 0.0
     """Postprocessing time of the whole batch."""
+    of_heads: list[RowResult] = field(default_factory=list)
+    """The results of ``RowTask.heads``, in that order."""
 
     @property
     def preparing_seconds(self) -> float:
@@ -113,6 +120,7 @@ class BatchExecutor:
         """``judge``: None if the output is numbers without labels."""
         self._manifest, self._judge = manifest, judge
         self._kind, self._decode = kind, kind.decode
+        self._headed = engine if isinstance(engine, HeadEngine) else None
         self._engine, self._pool = engine, pool
         self._series, self._statistics = series, statistics
 
@@ -157,7 +165,7 @@ class BatchExecutor:
             exemplar = span.exemplar
         stages["decode"].observe(image.decode_seconds, exemplar)
         stages["preprocess"].observe(image.preprocess_seconds, exemplar)
-        return Prepared(image.tensor, image, job.top_k, span)
+        return Prepared(image.tensor, image, job.top_k, span, heads=job.heads)
 
     def _prepare_sample(self, job: RowTask, sample: Sample, began: float) -> Prepared:
         span, exemplar = job.span, None
@@ -201,9 +209,13 @@ class BatchExecutor:
         began = time.perf_counter()
         parts = _block_of(batch) or self._kind.stack([item.tensor for item in batch])
         put = time.perf_counter()
-        output_NK = self._outputs(parts)
+        output_NK = features_ND = self._outputs(parts)
+        if self._headed is not None:
+            output_NK = self._headed.outputs(features_ND)
         ran = time.perf_counter()
         answers = self._answers(batch, output_NK)
+        if self._headed is not None:
+            _answer_heads(batch, answers, features_ND)
         got = time.perf_counter()
         for answer in answers:
             answer.reading_seconds = got - ran
@@ -218,10 +230,28 @@ class BatchExecutor:
         self._statistics.executed(len(batch), put - began, ran - put, got - ran)
         return answers
 
+    def answers_from(self, batch: list[Prepared], features_ND: Outputs) -> list[RowResult]:
+        """Return the answers of this version from the features of a base that it shares.
+
+        Raises:
+            InferenceFailed: the runtime failed, or an output is not finite.
+        """
+        assert self._headed is not None  # noqa: S101 - ``shares_base_with`` was asked before
+        return self._answers(batch, self._headed.outputs(features_ND))
+
+    def shares_base_with(self, other: BatchExecutor) -> bool:
+        """Return whether one run of a base serves both versions."""
+        headed, others = self._headed, other._headed
+        return headed is not None and others is not None and headed.base is others.base
+
     def _outputs(self, parts: list[Part]) -> Outputs:
-        """Run the parts of a batch; return the outputs in the order of the batch."""
+        """Run the parts of a batch; return the outputs in the order of the batch.
+
+        Of an engine with a head: the features.
+        """
         alone = self._pool.has_one_job
-        outputs = [self._engine.run(part.images, alone=alone) for part in parts]
+        engine = self._engine if self._headed is None else self._headed.base
+        outputs = [engine.run(part.images, alone=alone) for part in parts]
         return in_order(parts, outputs)
 
     def _answers(self, batch: list[Prepared], output_NK: Outputs) -> list[RowResult]:
@@ -253,6 +283,24 @@ class BatchExecutor:
                 elif self._judge is not None:
                     answers[number].present = self._judge.present(shares_K)
         return answers
+
+
+def _answer_heads(
+    batch: Sequence[Prepared], answers: Sequence[RowResult], features_ND: Outputs
+) -> None:
+    """Fill in the results of further heads: each head runs once for all items that ask for it."""
+    asked: dict[BatchExecutor, list[int]] = {}
+    for number, item in enumerate(batch):
+        for head in item.heads:
+            asked.setdefault(head, []).append(number)
+    found: dict[tuple[int, BatchExecutor], RowResult] = {}
+    for head, numbers in asked.items():
+        items = [batch[number] for number in numbers]
+        results = head.answers_from(items, features_ND[numbers])
+        found.update(((number, head), one) for number, one in zip(numbers, results, strict=True))
+    for number, item in enumerate(batch):
+        if item.heads:
+            answers[number].of_heads = [found[number, head] for head in item.heads]
 
 
 def _rank_together(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -89,6 +89,45 @@ class Classifier(ModelQueries):
         model = self._model_of(ticket)
         until = ticket.deadline() if deadline is None else deadline
         return model.ref, await model.classify(image, top_k, until, ticket.call)
+
+    async def classify_each(
+        self, image: bytes, tickets: Sequence[Ticket], *, top_k: int
+    ) -> list[tuple[ModelRef, Classification]]:
+        """Classify an image by several models; those that were taught on one base run it once.
+
+        Args:
+            tickets: one for each model; the deadline is that of the first.
+
+        Raises:
+            ServiceError: see ``classify``; of any of the models.
+        """
+        models = [self._model_of(ticket) for ticket in tickets]
+        deadline, call = tickets[0].deadline(), tickets[0].call
+        groups: list[list[int]] = []
+        for place, model in enumerate(models):
+            for group in groups:
+                if models[group[0]].shares_base_with(model):
+                    group.append(place)
+                    break
+            else:
+                groups.append([place])
+        with ExitStack() as leases:
+            for model in models:
+                leases.enter_context(self._registry.lease(model))
+            running = [
+                models[first].classify_with(
+                    [models[place] for place in rest], image, top_k, deadline, call
+                )
+                for first, *rest in groups
+            ]
+            # All end before the leases do, also those beside one that fails.
+            found = await asyncio.gather(*running, return_exceptions=True)
+        answers: dict[int, Classification] = {}
+        for group, of_group in zip(groups, found, strict=True):
+            if isinstance(of_group, BaseException):
+                raise of_group
+            answers.update(zip(group, of_group, strict=True))
+        return [(model.ref, answers[place]) for place, model in enumerate(models)]
 
     async def image_tensor(self, image: bytes, ticket: Ticket) -> ImageTensor:
         """Return the tensor that the graph of a model takes for an encoded image.

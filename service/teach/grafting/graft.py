@@ -78,6 +78,8 @@ class Graft:
 def grafted(model: onnx.ModelProto, features: Penultimate, graft: Graft) -> onnx.ModelProto:
     """Return the base's model with the head in place of what follows its features.
 
+    Its outputs are that of the head, and the features, which versions of one base share.
+
     Args:
         model: the base; not changed.
         features: where its features are.
@@ -94,12 +96,16 @@ def grafted(model: onnx.ModelProto, features: Penultimate, graft: Graft) -> onnx
         message = f"The head reads {graft.head.weight_KD.shape[1]} features of {features.width}."
         raise CannotGraft(message)
     whole = cut_at(model, features.tensor)
-    output = _HeadWriter(whole.graph, opset).write(features, graft)
+    features_output, output = _HeadWriter(whole.graph, opset).write(features, graft)
     classes = len(graft.head.bias_K)
     if graft.unknown is not None and graft.head.kind == "softmax":
         classes += 1
     shape: list[str | int | None] = [_batch(whole) or "N", classes]
     whole.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, shape))
+    shape = [_batch(whole) or "N", features.width]
+    whole.graph.output.append(
+        helper.make_tensor_value_info(features_output, TensorProto.FLOAT, shape)
+    )
     try:
         onnx.checker.check_model(whole, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -110,7 +116,7 @@ def grafted(model: onnx.ModelProto, features: Penultimate, graft: Graft) -> onnx
 
 
 def tail(features: Penultimate, graft: Graft) -> onnx.ModelProto:
-    """Return a model that computes the output from features [N, D] alone, to compare with NumPy."""
+    """Return a model that computes the output from features [N, D] alone."""
     shape: list[str | int | None] = ["N", features.width]
     given = helper.make_tensor_value_info("features", TensorProto.FLOAT, shape)
     graph = helper.make_graph([], "tail", [given], [])
@@ -136,14 +142,18 @@ class _HeadWriter:
             number += 1
         self._prefix = f"potoo.teach{number or ''}."
 
-    def write(self, features: Penultimate, graft: Graft) -> str:
-        """Write all from the features of the graph to the output; return its name."""
+    def write(self, features: Penultimate, graft: Graft) -> tuple[str, str]:
+        """Write all behind the features of the graph.
+
+        Returns:
+            The names of the features [N, D], and of the output.
+        """
         name = features.tensor
         if features.pooled:
             name = self._node("GlobalAveragePool", [name], "pooled")
         name = self._node("Cast", [name], "float", to=TensorProto.FLOAT)
         name = self._node("Flatten", [name], "features", axis=1)
-        return self.write_tail(name, graft)
+        return name, self.write_tail(name, graft)
 
     def write_tail(self, features: str, graft: Graft) -> str:
         """Write what follows ``features``, float32 [N, D]; return the name of the output."""

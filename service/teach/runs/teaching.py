@@ -16,7 +16,14 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from schemas.models import MANIFEST_FILE, MODEL_FILE, GoldenSample, ModelManifest, TaughtFrom
+from schemas.models import (
+    HEAD_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    GoldenSample,
+    ModelManifest,
+    TaughtFrom,
+)
 from schemas.teach.run import RunFailure, RunState
 from schemas.teach.verdict import Verdict
 from service.core.repository.publishing import DISK_FULL
@@ -29,7 +36,7 @@ from service.teach.features.extraction import Extractor
 from service.teach.features.penultimate import NoFeatures, find
 from service.teach.grafting import goldens
 from service.teach.grafting.checking import check_equal
-from service.teach.grafting.graft import Graft, grafted
+from service.teach.grafting.graft import Graft, grafted, tail
 from service.teach.grafting.manifest import Taught, make_manifest
 from service.teach.grafting.problems import CannotGraft, GraphDiffers
 from service.teach.grafting.unknown import UnknownScore
@@ -196,6 +203,8 @@ def _write_version(job: Job, judged: _Judged, extractor: Extractor) -> None:
         raise RunFailed(RunFailure.DIFFERS, str(error)) from error
     data = whole.SerializeToString(deterministic=True)
     (folder / MODEL_FILE).write_bytes(data)
+    head = tail(features, graft).SerializeToString(deterministic=True)
+    (folder / HEAD_FILE).write_bytes(head)
     taught = Taught(
         name=job.model,
         version=PROVISIONAL_VERSION,
@@ -208,6 +217,7 @@ def _write_version(job: Job, judged: _Judged, extractor: Extractor) -> None:
             tensor=extractor.tensor,
             dataset=job.dataset,
             run=job.run,
+            features=whole.graph.output[1].name,
         ),
         classes=job.classes,
         graft=graft,

@@ -44,3 +44,36 @@ def test_base64_in_json_is_classified(client: httpx.Client, prefix: str) -> None
     text = prefix + base64.b64encode(plain(BLUE)).decode()
     answer = client.post("/v1/classify", json={"image": text})
     assert answer.json()["predictions"][0]["label"] == "blue"
+
+
+def test_further_models_answer_too(client: httpx.Client) -> None:
+    answer = client.post(
+        "/v1/classify?also=colours,colours&top_k=1",
+        content=plain(BLUE),
+        headers={"content-type": "image/png"},
+    )
+    assert answer.status_code == 200
+    body = answer.json()
+    own = {name: value for name, value in body.items() if name not in {"also", "request_id"}}
+    for further in body["also"]:
+        assert further["model"] == {"name": "colours", "version": 1}
+        assert set(further) == set(own)
+        assert further["predictions"] == own["predictions"]
+    assert len(body["also"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("also", "status"),
+    [
+        ("other", 404),
+        ("colours,other", 404),
+        ("", 422),
+        (",", 422),
+        ("colours,", 422),
+        ("../colours", 422),
+        (",".join(["colours"] * 16), 422),
+    ],
+)
+def test_a_wrong_further_model_is_refused(client: httpx.Client, also: str, status: int) -> None:
+    answer = client.post("/v1/classify", params={"also": also}, content=plain(BLUE))
+    assert answer.status_code == status

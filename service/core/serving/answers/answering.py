@@ -77,6 +77,7 @@ class Answering:
         self._counter = RequestCounter(series, self.statistics)
         judge = _judge(manifest, labels)
         runner = BatchExecutor(manifest, kind, engine, pool, series, self.statistics, judge)
+        self._executor = runner
         limit = kind.most_in_batch or engine.max_batch_size
         # The cost of a fixed batch does not depend on the number of images in it.
         self.policy = (replace(policy, max_batch_size=limit) if limit else policy).up_to(limit)
@@ -114,6 +115,43 @@ class Answering:
             raise
         self._counter.answered(began, [outcome], call.protocol, span)
         return self._labelled(outcome, began)
+
+    def shares_base_with(self, other: Answering) -> bool:
+        """Return whether ``classify_with`` can answer for the other version too."""
+        return self._executor.shares_base_with(other._executor)
+
+    async def classify_with(
+        self,
+        others: Sequence[Answering],
+        data: bytes,
+        k: int,
+        deadline: float,
+        call: CallContext,
+    ) -> list[Classification]:
+        """Return what ``classify`` returns, of this version and of others, from one run.
+
+        Args:
+            others: each shares the base of this one, and stays loaded.
+
+        Raises:
+            ServiceError: see ``classify``; of any of them.
+        """
+        began, answering = time.monotonic(), [self, *others]
+        heads = tuple(one._executor for one in others)  # noqa: SLF001 - of this class
+        try:
+            with start_span("classify", self._attributes) as span:
+                job = RowTask(data, k, span=span, heads=heads)
+                outcome = await self._batcher.submit(job, deadline, call)
+        except ServiceError:
+            for one in answering:
+                one.statistics.failed(time.monotonic() - began)
+            raise
+        answers = []
+        for one, answer in zip(answering, [outcome.answer, *outcome.answer.of_heads], strict=True):
+            own = replace(outcome, answer=answer)
+            one._counter.answered(began, [own], call.protocol, span)  # noqa: SLF001
+            answers.append(one._labelled(own, began))  # noqa: SLF001
+        return answers
 
     async def classify_series(
         self, samples_LC: Samples, k: int, deadline: float, call: CallContext

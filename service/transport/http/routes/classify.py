@@ -15,6 +15,7 @@ from schemas.classify import (
     BatchResponse,
     ClassifyOptions,
     ClassifyResponse,
+    ManyModelsOptions,
 )
 from schemas.errors import ServiceError
 from service.core.imaging.answer import Timing
@@ -93,16 +94,19 @@ class Scheduled(Protocol):
         """Name of the priority."""
 
 
-async def classify(request: Request, options: Annotated[ClassifyOptions, Query()]) -> Response:
+async def classify(request: Request, options: Annotated[ManyModelsOptions, Query()]) -> Response:
     """Classify an image.
 
     Send one image as raw bytes (`image/*`), as the multipart field `file`, or as JSON with base64.
+    With `also`, further models answer too; if one of them cannot, none does.
     """
     state = cast("HttpState", state_of(request))
     runtime, uploads = state.runtime, state.uploads
     ticket = admit(
         runtime, principal_of(request), options.model, options.version, call_of(request, options)
     )
+    if options.also:
+        return await _classify_each(request, options, ticket)
     with uploads.hold as hold:
         image = await uploads.image(request, hold)
         ref, answer = await runtime.classifier.classify(image, ticket, top_k=options.top_k)
@@ -113,6 +117,34 @@ async def classify(request: Request, options: Annotated[ClassifyOptions, Query()
             "request_id": request.scope["state"]["request_id"],
         },
         (b"server-timing", _server_timing(answer.timing)),
+    )
+
+
+async def _classify_each(request: Request, options: ManyModelsOptions, ticket: Ticket) -> Response:
+    """Classify an image by the model of the ticket, and by further ones."""
+    runtime, uploads = runtime_of(request), uploads_of(request)
+    principal, call = principal_of(request), ticket.call
+    further = [admit(runtime, principal, name, None, call) for name in options.further]
+    with uploads.hold as hold:
+        image = await uploads.image(request, hold)
+        answers = await runtime.classifier.classify_each(
+            image, [ticket, *further], top_k=options.top_k
+        )
+    (ref, first), *others = answers
+    return JsonResponse(
+        {
+            "model": {"name": ref.name, "version": ref.version},
+            **classification_json(first),
+            "also": [
+                {
+                    **classification_json(answer),
+                    "model": {"name": other.name, "version": other.version},
+                }
+                for other, answer in others
+            ],
+            "request_id": request.scope["state"]["request_id"],
+        },
+        (b"server-timing", _server_timing(first.timing)),
     )
 
 
