@@ -128,11 +128,16 @@ class Database:
             async with self._writing.begin() as connection:
                 return await perform_on(connection, steps)
 
-    async def fetch(self, query: Statement) -> Sequence[Sequence[Any]]:
-        """Return the rows of a query: the quickest way to read many."""
+    async def fetch(self, query: Statement, columns: Sequence[str]) -> Sequence[Sequence[Any]]:
+        """Return the rows of a query, in any order: the quickest way to read many.
+
+        Args:
+            columns: the names of its columns, of text, numbers and NULL. SQLite gives 0 and 1 for
+                booleans, and 15 digits of other numbers than integers.
+        """
         async with _available(self.reading):
             if self.dialect == "sqlite":
-                return await self._sqlite.fetch(query)
+                return await self._sqlite.fetch(query, columns)
             async with self._engine.connect() as connection:
                 return (await connection.exec_driver_sql(*query)).all()
 

@@ -80,7 +80,7 @@ class Pace:
         page: events that are read at once.
         together: messages that are published before the first acknowledgement is waited for.
         look_seconds: between looks at the devices, and at how many events wait, while there are
-            events; 0: before each page.
+            events, which do not wait for the looks; 0: a look before each page, which waits.
         save_seconds: between saves of the cursor while there are events; 0: after each page.
             After a kill, the events since then come again.
         gather_seconds: between reads of events, while there are few: each read has its price.
@@ -124,6 +124,7 @@ class Output(Generic[Event]):
         self._clock, self._log = clock or Clock(), get_logger("mqtt")
         self._cursor = self._saved = OutputCursor()
         self._saved_at = self._looked_at = 0.0
+        self._looking: asyncio.Future[None] | None = None
         self._published: dict[str, bytes] = {}
         self._found: frozenset[str] = frozenset()
         self._known: set[str] = set()
@@ -181,7 +182,7 @@ class Output(Generic[Event]):
                 try:
                     if self._clock.now() - self._looked_at >= self._pace.look_seconds:
                         await self._bound_backlog()
-                        await self._publish_changes(link)
+                        await self._look(link)
                         self._looked_at = self._clock.now()
                     await self._publish_events(link)
                 except NotReady:
@@ -192,12 +193,29 @@ class Output(Generic[Event]):
                         await self._clock.sleep(EMPTY_SECONDS)
                     await self._idle(link)
         finally:
+            if self._looking is not None:
+                self._looking.cancel()
+            with suppress(NotReady, BrokerAway, asyncio.CancelledError):
+                await self._end_look()
             with suppress(NotReady):
                 await self._save()
             # A connection that is ended properly has no last will.
             with suppress(BrokerAway, TimeoutError):
                 async with asyncio.timeout(GOODBYE_SECONDS):
                     await link.publish(Message(self._status, OFFLINE))
+
+    async def _look(self, link: Link) -> None:
+        """Look at the devices; events wait only for the first look, or if it is to come before."""
+        await self._end_look()
+        self._looking = asyncio.ensure_future(self._publish_changes(link))
+        if not self._known or not self._pace.look_seconds:
+            await self._end_look()
+
+    async def _end_look(self) -> None:
+        """Wait for the end of the last look; raises what it has raised."""
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            await looking
 
     async def _publish_changes(self, link: Link) -> None:
         """Publish the retained messages that changed, and remove those of devices that are gone."""

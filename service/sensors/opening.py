@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -31,6 +32,13 @@ from service.sensors.store.pruning import Pruner
 from service.sensors.store.reports import ReportStore
 from service.sensors.store.results import ResultStore
 from service.settings import Settings
+
+YOUNG_OBJECTS = 10_000
+"""New objects between two collections of garbage that is in cycles; 700 by default.
+
+A window makes a hundred objects and none in a cycle: by default there are collections all the time,
+each of which stops the event loop to visit the windows that are under way.
+"""
 
 
 class SeriesModels(Protocol):
@@ -122,6 +130,8 @@ async def open_sensors(
     )
     await administration.configure(given.definitions)
     async with AsyncExitStack() as stack:
+        stack.callback(gc.set_threshold, *gc.get_threshold())
+        gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
         stack.push_async_callback(feed.close)
         reporter = Reporter(intake.tracker, reports)
         for work in (pruner.run(), events.keep_bounded(), reporter.run()):

@@ -46,10 +46,11 @@ class ResultStore:
     async def after_of_all(self, cursor: int, limit: int) -> list[KeptAnswer]:
         """Return answers of all sensors with an id above the cursor, oldest first."""
         marks = ("?", "?") if self._database.dialect == "sqlite" else ("$1", "$2")
-        rows = await self._database.fetch(Statement(_AFTER.format(*marks), (cursor, limit)))
+        query = Statement(_AFTER.format(*marks), (cursor, limit))
+        rows = await self._database.fetch(query, ("id", "sensor", "at", "answer"))
         return [
             KeptAnswer(number, sensor, datetime.fromtimestamp(at, UTC), text)
-            for number, sensor, at, text in rows
+            for number, sensor, at, text in sorted(rows)
         ]
 
     async def newest_id(self) -> int:

@@ -8,6 +8,7 @@ from typing import cast
 
 from sqlalchemy import Select, delete, select
 
+from auth.store.direct_writes import Statement
 from schemas.sensors import SensorSpec
 from service.coordination.subjects import SubjectStore, TooMany
 from service.sensors.records import Glance, StoredSensor
@@ -22,6 +23,23 @@ MOST_SPECS = 4096
 """Parsed configurations that are kept: sensors are read again and again."""
 _WITH_SEEN: Select[SensorRow, float | None] = select(SensorRow, SensorEpochRow.seen).outerjoin(
     SensorEpochRow, SensorEpochRow.sensor == SensorRow.name
+)
+
+_GLANCE = """
+SELECT name, {} AS created, revision, is_paused, is_silent, sensors.seen AS seen,
+    sensor_epochs.seen AS of_epoch, state, since
+FROM sensors LEFT JOIN sensor_epochs ON sensor = name
+"""
+_GLANCED = (
+    "name",
+    "created",
+    "revision",
+    "is_paused",
+    "is_silent",
+    "seen",
+    "of_epoch",
+    "state",
+    "since",
 )
 
 
@@ -54,24 +72,21 @@ class SensorStore(SubjectStore):
 
     async def glance(self) -> Sequence[Glance]:
         """Return the revision of every sensor: one query, which writes nothing."""
-        query = select(
-            SensorRow.name,
-            SensorRow.created,
-            SensorRow.revision,
-            SensorRow.is_paused,
-            SensorRow.is_silent,
-            SensorRow.seen,
-            SensorEpochRow.seen,
-            SensorRow.state,
-            SensorRow.since,
-        ).outerjoin(SensorEpochRow, SensorEpochRow.sensor == SensorRow.name)
-        async with self._database.read() as session:
-            return [
-                Glance(
-                    row[0], row[1], row[2], row[3], row[4], later(row[5], row[6]), row[7], row[8]
-                )
-                for row in await session.execute(query)
-            ]
+        exact = "printf('%!.17g', created)" if self._database.dialect == "sqlite" else "created"
+        rows = await self._database.fetch(Statement(_GLANCE.format(exact)), _GLANCED)
+        return [
+            Glance(
+                name,
+                float(created),
+                revision,
+                bool(is_paused),
+                bool(is_silent),
+                later(seen, of_epoch),
+                state,
+                since,
+            )
+            for name, created, revision, is_paused, is_silent, seen, of_epoch, state, since in rows
+        ]
 
     async def add(
         self, name: str, spec: SensorSpec, *, most: int, is_configured: bool = False

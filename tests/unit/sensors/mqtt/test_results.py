@@ -77,8 +77,12 @@ class FakeSensors:
         self.all = {one.name: one for one in sensors}
         self.unknown: set[str] = set()
         self.read: list[str] = []
+        self.looks, self.may_look = 0, asyncio.Event()
+        self.may_look.set()
 
     async def marks(self) -> Mapping[str, Mark]:
+        self.looks += 1
+        await self.may_look.wait()
         return {
             name: None if name in self.unknown else (one.state, one.status)
             for name, one in self.all.items()
@@ -126,11 +130,12 @@ class Bench:
         self.cursors = FakeCursors(**{NAME: OutputCursor(saved)})
         self.time = Time()
         discovery = Discovery("homeassistant", TOPICS, "1", SENSOR)
+        self.sensors = FakeSensors(*sensors)
         self.output = Output(
             NAME,
             self._open,
             status=TOPICS.status,
-            devices=SensorMessages(FakeSensors(*sensors), TOPICS, discovery),
+            devices=SensorMessages(self.sensors, TOPICS, discovery),
             events=self.feed,
             cursors=self.cursors,
             metrics=ResultMetrics(CollectorRegistry()).output("mqtt_sensors", NAME),
@@ -173,6 +178,17 @@ async def test_answer_is_published_when_it_is_stored() -> None:
         await eventually(lambda: bench.link.results() == [4])
     assert bench.link.batches[-2][0].topic == "home/potoo/sensors/pump/result"
     assert not bench.link.batches[-2][0].is_retained
+
+
+async def test_answers_do_not_wait_for_a_look_at_the_sensors() -> None:
+    bench = Bench(sensor())
+    async with bench.running():
+        await eventually(lambda: len(bench.link.batches) == 2)
+        bench.sensors.may_look.clear()
+        bench.time.seconds += PACE.look_seconds
+        bench.answers.kept = [kept(1)]
+        bench.feed.announce()
+        await eventually(lambda: bench.sensors.looks == 2 and bench.link.results() == [1])
 
 
 async def test_oldest_answers_are_dropped_when_too_many_wait() -> None:
