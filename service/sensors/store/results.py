@@ -50,7 +50,7 @@ class ResultStore:
         rows = await self._database.fetch(query, ("id", "sensor", "at", "answer"))
         return [
             KeptAnswer(number, sensor, datetime.fromtimestamp(at, UTC), text)
-            for number, sensor, at, text in sorted(rows)
+            for number, sensor, at, text in sorted(rows, key=lambda row: int(row[0]))
         ]
 
     async def newest_id(self) -> int:

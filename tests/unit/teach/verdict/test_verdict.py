@@ -153,7 +153,7 @@ def test_several_labels_count_for_each_class() -> None:
 
 def test_foreign_photos_are_counted_by_distance() -> None:
     targets = Targets.of_labels(np.array([0, 1] * 4), 2)
-    fitted = fitted_of(answers([0, 1] * 4, 2), targets, threshold=2.0)
+    fitted = fitted_of(answers([0, 1] * 4, 2), targets, threshold=1.0)
     foreign = np.array([[0.0, 1.0], [3.0, 0.0], [0.0, 9.0], [-7.0, 0.0]])
     found = judge(fitted, targets, np.arange(8), ids(8), NAMES[:2], foreign_MD=foreign)
     assert found.foreign is not None
