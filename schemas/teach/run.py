@@ -88,9 +88,6 @@ class RunOptions(BaseModel):
     class_weights: Literal["balanced", "none"] = Field(
         default="balanced", description="balanced: each class counts alike, however many photos."
     )
-    logistic: bool = Field(
-        default=True, description="Whether logistic regression follows the ridge."
-    )
     precision: float = Field(
         default=0.95, gt=0.5, lt=1, description="Share of right answers that the threshold keeps."
     )

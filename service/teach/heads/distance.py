@@ -19,6 +19,8 @@ SHRINKAGE = 0.1
 KNOWN = 0.95
 """Share of photos like those shown that the threshold lets pass."""
 LEAST_LENGTH = 1e-12
+LEAST_VARIANCE = 1e-6
+"""Of features of length 1, the sum over them: equal photos do not make all others foreign."""
 _FOLDS, _FOLDS_OF_MANY, _MANY = 5, 2, 500
 _NEGLIGIBLE = 1e-4
 
@@ -107,7 +109,7 @@ def _distance(x_ND: Numbers, present_NK: NDArray[np.bool_]) -> Distance:
     degrees = max(len(rest_ND) - int(np.count_nonzero(counts_K)), 1)
     values_R, vectors_DR = _directions(rest_ND, degrees)
     width = x_ND.shape[1]
-    variance = max(float(np.sum(rest_ND**2)) / degrees / width, np.finfo(np.float64).tiny)
+    variance = max(float(np.sum(rest_ND**2)) / degrees, LEAST_VARIANCE) / width
     least = SHRINKAGE * variance
     spread_R = (1 - SHRINKAGE) * values_R + least
     kept_R = 1 - least / spread_R > _NEGLIGIBLE

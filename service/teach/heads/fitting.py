@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from service.teach.heads.distance import Distance, fit_distance
 from service.teach.heads.head import Features, Head, Numbers
 from service.teach.heads.problems import CannotFit
+from service.teach.heads.ridge import Ridge, Rows
 from service.teach.heads.sums import Sums
 from service.teach.heads.targets import FitOptions, Targets
 from service.teach.heads.temperature import fit_temperature
 
-STRENGTHS = tuple(float(10**power) for power in np.arange(-1, 4.5, 0.5))
+STRENGTHS = tuple(float(10**power) for power in np.arange(-4, 2.01, 0.5))
+"""Tried if none is given; in units of ``Ridge.scale``."""
 
 __all__ = ["FitOptions", "Fitted", "Targets", "fit"]
 
@@ -25,7 +27,7 @@ class Fitted:
 
     Attributes:
         head: to be grafted onto the base.
-        strength: of the ridge, as given or chosen.
+        strength: of the ridge, as given or chosen, in units of ``Ridge.scale``.
         held_out_NK: float64 [N, K]: the logits of view 0 of each photo by a head that saw no photo
             of its group (leave-one-group-out, closed form).
         sums: of the photos; sums of several sites add up.
@@ -60,41 +62,59 @@ def fit(
     """
     options = options or FitOptions()
     _check(features_NVD, targets)
-    x_ND = np.asarray(features_NVD, np.float64).mean(axis=1)
-    mean_D, scale = x_ND.mean(axis=0), x_ND.std() or 1.0
-    z_ND = (x_ND - mean_D) / scale
-    y_NK = targets.numbers()
-    values, vectors = np.linalg.eigh(z_ND @ z_ND.T)
-    best = None
+    views = features_NVD.shape[1]
+    y_NK, weights_N = targets.numbers(), _weights(targets, options)
+    ridge = Ridge(
+        Rows(
+            np.asarray(features_NVD, np.float64).reshape(-1, features_NVD.shape[2]),
+            np.repeat(y_NK, views, axis=0),
+            np.repeat(weights_N / views, views),
+            np.repeat(groups_N, views),
+        )
+    )
+    strength, held_NK = _chosen(ridge, options, y_NK, targets, weights_N, views)
+    weight_KD, bias_K = ridge.head(strength)
+    view_ND = np.asarray(features_NVD[:, 0], np.float64)
+    return Fitted(
+        Head(weight_KD, bias_K, targets.kind),
+        strength,
+        held_NK,
+        Sums.of(features_NVD, targets.present_NK),
+        fit_distance(view_ND, targets.present_NK, groups_N),
+        fit_temperature(held_NK, targets),
+    )
+
+
+def _chosen(
+    ridge: Ridge,
+    options: FitOptions,
+    y_NK: Numbers,
+    targets: Targets,
+    weights_N: Numbers,
+    views: int,
+) -> tuple[float, Numbers]:
+    """Return the strength with the least held-out error of first views, and those answers."""
+    known_NK = targets.known_NK * weights_N[:, np.newaxis]
+    best: tuple[float, float, Numbers] | None = None
     for strength in STRENGTHS if options.strength is None else (options.strength,):
-        hat = vectors * (np.maximum(values, 0) / (np.maximum(values, 0) + strength)) @ vectors.T
-        hat += 1 / len(hat)
-        held = _held_out(hat, y_NK, groups_N)
-        error = float(np.mean((held - y_NK) ** 2))
+        held_NK = ridge.held_out(strength)[::views]
+        error = float(np.sum(known_NK * (held_NK - y_NK) ** 2))
         if best is None or error < best[0]:
-            best = (error, strength, held)
+            best = (error, strength, held_NK)
     if best is None:
         raise CannotFit("There is no strength to try.")
-    _, strength, held = best
-    inner = vectors / (np.maximum(values, 0) + strength) @ vectors.T
-    weight_KD = (z_ND.T @ (inner @ (y_NK - y_NK.mean(axis=0)))).T / scale
-    bias_K = y_NK.mean(axis=0) - weight_KD @ mean_D
-    sums = Sums.of(features_NVD, targets.present_NK)
-    head = Head(weight_KD, bias_K, targets.kind)
-    view_ND = np.asarray(features_NVD[:, 0], np.float64)
-    distance = fit_distance(view_ND, targets.present_NK, groups_N)
-    return Fitted(head, strength, held, sums, distance, fit_temperature(held, targets))
+    return best[1:]
 
 
-def _held_out(hat_NN: Numbers, y_NK: Numbers, groups_N: NDArray[np.integer]) -> Numbers:
-    """Leave-one-group-out predictions of a linear smoother."""
-    fitted = hat_NN @ y_NK
-    held = np.empty_like(y_NK)
-    for group in np.unique(groups_N):
-        rows = np.flatnonzero(groups_N == group)
-        block = np.eye(len(rows)) - hat_NN[np.ix_(rows, rows)]
-        held[rows] = y_NK[rows] - np.linalg.lstsq(block, y_NK[rows] - fitted[rows], rcond=None)[0]
-    return held
+def _weights(targets: Targets, options: FitOptions) -> Numbers:
+    """Return the weight of each photo, with a mean of 1."""
+    count = len(targets)
+    if options.class_weights == "none" or targets.kind == "sigmoid":
+        return np.ones(count)
+    counts_K = targets.counts_K
+    shares_K = count / (np.maximum(counts_K, 1) * np.count_nonzero(counts_K))
+    weights_N: Numbers = shares_K[targets.labels_N]
+    return weights_N
 
 
 def _check(features_NVD: Features, targets: Targets) -> None:

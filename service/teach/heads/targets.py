@@ -74,11 +74,10 @@ class FitOptions:
     """How a head is fitted.
 
     Attributes:
-        strength: of the ridge, larger is smoother; None: chosen by leave-one-group-out.
-        class_weights: ``balanced`` gives each label the same weight, however many photos it has.
-        logistic: whether logistic regression follows the ridge.
+        strength: of the ridge, above 0, larger is smoother; None: chosen by leave-one-group-out.
+        class_weights: ``balanced`` gives each label the same weight, however many photos it has;
+            of photos with several labels, each photo counts alike.
     """
 
     strength: float | None = None
     class_weights: Literal["balanced", "none"] = "balanced"
-    logistic: bool = True

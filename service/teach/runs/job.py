@@ -57,7 +57,6 @@ class Job:
     is_multi: bool = False
     classes: tuple[str, ...] = ()
     class_weights: Literal["balanced", "none"] = "balanced"
-    logistic: bool = True
     precision: float = 0.95
     foreign: tuple[JobPhoto, ...] = ()
     others: tuple[JobPhoto, ...] = ()

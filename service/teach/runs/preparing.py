@@ -133,7 +133,6 @@ def make_job(
         is_multi=dataset.kind is DatasetKind.MULTI,
         classes=dataset.classes,
         class_weights=options.class_weights,
-        logistic=options.logistic,
         precision=options.precision,
         foreign=tuple(JobPhoto(photo.id, photo.digest, str(path_of(photo))) for photo in foreign),
         others=tuple(

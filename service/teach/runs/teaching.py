@@ -111,7 +111,7 @@ class Teacher:
         targets = _targets(job, extracted.photos)
         groups_N = np.array([photo.group for photo in extracted.photos], np.int64)
         say(Message(said=Said.STATE, state=RunState.FITTING))
-        options = FitOptions(class_weights=job.class_weights, logistic=job.logistic)
+        options = FitOptions(class_weights=job.class_weights)
         try:
             fitted = fit(extracted.features_NVD, targets, groups_N, options=options)
         except CannotFit as error:
