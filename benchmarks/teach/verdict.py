@@ -26,18 +26,16 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=50, help="draws for each size")
     parser.add_argument("--seeds", type=int, default=20, help="of flips and of label saving")
     parser.add_argument("--only", choices=PARTS, action="append", help="measure these parts alone")
-    parser.add_argument("--no-logistic", action="store_true", help="fit the ridge alone")
     parser.add_argument("--no-write", action="store_true", help="do not keep the figures")
     arguments = parser.parse_args()
     data = load(arguments.data, arguments.base, arguments.cache)
-    options = FitOptions(logistic=not arguments.no_logistic)
+    options = FitOptions()
     wanted = arguments.only or PARTS
     facts: dict[str, object] = {
         "data": arguments.data.name,
         "base": arguments.base,
         "photos": len(data.labels_N),
         "classes": data.classes,
-        "logistic": options.logistic,
     }
     honest, saved = None, None
     if "honesty" in wanted:
