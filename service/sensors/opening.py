@@ -36,8 +36,8 @@ from service.settings import Settings
 YOUNG_OBJECTS = 10_000
 """New objects between two collections of garbage that is in cycles; 700 by default.
 
-A window makes a hundred objects and none in a cycle: by default there are collections all the time,
-each of which stops the event loop to visit the windows that are under way.
+Windows under way are such objects, freed without a collection. By default two thousand windows a
+second cause sixty collections, each of which stops the event loop to visit them.
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 
 from sqlalchemy import Select, delete, func, select
 
@@ -50,7 +51,7 @@ class ResultStore:
         rows = await self._database.fetch(query, ("id", "sensor", "at", "answer"))
         return [
             KeptAnswer(number, sensor, datetime.fromtimestamp(at, UTC), text)
-            for number, sensor, at, text in sorted(rows, key=lambda row: int(row[0]))
+            for number, sensor, at, text in sorted(rows, key=itemgetter(0))
         ]
 
     async def newest_id(self) -> int:

@@ -41,6 +41,15 @@ async def test_added_sensor_is_read_back(sensors: SensorStore, clock: Clock) -> 
     assert await sensors.get("yard") is None
 
 
+async def test_glance_has_the_exact_time_of_creation(database: Database) -> None:
+    """Another time would mean another sensor of that name, which is read again at every look."""
+    sensors = SensorStore(database, clock=Clock(1_764_546_576.1234567))
+    await sensors.add("pump", SPEC, most=2)
+    await sensors.add("yard", SPEC, most=2)
+    created = {one.name: one.created for one in await sensors.all()}
+    assert {one.name: one.created for one in await sensors.glance()} == created
+
+
 async def test_name_is_unique_and_number_is_bounded(sensors: SensorStore) -> None:
     await sensors.add("pump", SPEC, most=1)
     with pytest.raises(NameTaken):
