@@ -22,7 +22,7 @@ def _lines(manifest: ModelManifest, verdict: Verdict) -> Iterator[str]:
     if origin is not None:
         yield (
             f"Taught from {verdict.photos} photos in {verdict.groups} groups of the dataset "
-            f"`{origin.dataset}`: a linear head on the features `{origin.tensor}` of "
+            f"`{origin.dataset}`: a head on the features `{origin.tensor}` of "
             f"{origin.name} {origin.version}."
         )
         yield ""

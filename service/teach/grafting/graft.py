@@ -2,7 +2,7 @@
 
 ::
 
-    base ─► features ─► Gemm ─► logits ───────────────────────────┬─► Concat ─► output
+    base ─► features ─► [kernel ─►] Gemm ─► logits ───────────────┬─► Concat ─► output
                │                   └─► ReduceLogSumExp ─┐         │
                └─► distance ─► log odds of 'unknown' ───┴─► Add ──┘
 
@@ -13,7 +13,7 @@ their scores are multiplied by the probability that the photo is known.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,9 @@ from service.teach.features.penultimate import Penultimate
 from service.teach.grafting.problems import CannotGraft
 from service.teach.grafting.pruning import cut_at
 from service.teach.grafting.unknown import MOST, STEEPNESS, UnknownScore
-from service.teach.heads.distance import LEAST_LENGTH
-from service.teach.heads.head import Features, Head, Numbers
+from service.teach.heads.arrays import LEAST_LENGTH, Features, Numbers
+from service.teach.heads.head import Head
+from service.teach.heads.kernel import KernelMap
 
 FIRST_OPSET = 8
 """Operators broadcast from this version on, Max too."""
@@ -57,7 +58,7 @@ class Graft:
         """
         if head.kind == "softmax":
             weight_KD = head.weight_KD - head.weight_KD.mean(axis=0)
-            head = Head(weight_KD, head.bias_K - head.bias_K.mean(), head.kind)
+            head = replace(head, weight_KD=weight_KD, bias_K=head.bias_K - head.bias_K.mean())
         return cls(head, temperature, unknown)
 
     def __call__(self, features_ND: Features) -> Numbers:
@@ -92,8 +93,8 @@ def grafted(model: onnx.ModelProto, features: Penultimate, graft: Graft) -> onnx
     if opset < FIRST_OPSET:
         message = f"The base's operators are of version {opset}; {FIRST_OPSET} is the least."
         raise CannotGraft(message)
-    if graft.head.weight_KD.shape[1] != features.width:
-        message = f"The head reads {graft.head.weight_KD.shape[1]} features of {features.width}."
+    if graft.head.features != features.width:
+        message = f"The head reads {graft.head.features} features of {features.width}."
         raise CannotGraft(message)
     whole = cut_at(model, features.tensor)
     features_output, output = _HeadWriter(whole.graph, opset).write(features, graft)
@@ -171,7 +172,11 @@ class _HeadWriter:
 
     def _scores(self, features: str, graft: Graft) -> str:
         weight_KD, bias_K = graft.head.weight_KD, graft.head.bias_K
-        head = Head(weight_KD / graft.temperature, bias_K / graft.temperature, "sigmoid")
+        head = replace(
+            graft.head,
+            weight_KD=weight_KD / graft.temperature,
+            bias_K=bias_K / graft.temperature,
+        )
         logits = self._gemm(features, head, "of_classes")
         if graft.unknown is None:
             return self._node("Sigmoid", [logits], SCORES)
@@ -180,15 +185,43 @@ class _HeadWriter:
         return self._node("Mul", [scores, self._node("Sigmoid", [minus], "known")], SCORES)
 
     def _gemm(self, features: str, head: Head, output: str) -> str:
-        weight = self._constant("weight", head.weight_KD)
+        name, weight_KD = features, head.weight_KD
+        if head.kernel is not None:
+            name = self._similarities(features, head.kernel)
+            weight_KD = weight_KD @ head.kernel.whitening_MR.T
+        weight = self._constant("weight", weight_KD)
         bias = self._constant("bias", head.bias_K)
-        return self._node("Gemm", [features, weight, bias], output, transB=1)
+        return self._node("Gemm", [name, weight, bias], output, transB=1)
+
+    def _similarities(self, features: str, kernel: KernelMap) -> str:
+        """Write the similarities to the landmarks of a kernel, [N, M]."""
+        root = self._node("Sqrt", [self._node("Abs", [features], "magnitude")], "magnitude.root")
+        least = self._constant("least_root", LEAST_LENGTH)
+        # x / sqrt(|x|) is the signed root without the operator Sign, which came later.
+        rooted = self._node("Div", [features, self._node("Max", [root, least], "safe")], "rooted")
+        x = self._of_length_one(rooted, "rooted")
+        if kernel.directions_DP is not None:
+            x = self._node("MatMul", [x, self._constant("main", kernel.directions_DP)], "compared")
+        own = self._sum_of_squares(x, "compared.length")
+        landmarks = self._constant("landmarks", -2 * kernel.landmarks_MP)
+        lengths_M = np.einsum("mp,mp->m", kernel.landmarks_MP, kernel.landmarks_MP)
+        lengths = self._constant("landmarks.lengths", lengths_M)
+        products = self._node("Gemm", [x, landmarks, lengths], "products", transB=1)
+        square = self._node("Relu", [self._node("Add", [products, own], "away")], "away.positive")
+        scale = self._constant("scale", -kernel.scale)
+        return self._node("Exp", [self._node("Div", [square, scale], "scaled_away")], "similar")
+
+    def _of_length_one(self, name: str, output: str) -> str:
+        length = self._node(
+            "Sqrt", [self._sum_of_squares(name, f"{output}.length")], f"{output}.root"
+        )
+        least = self._constant("least_length", LEAST_LENGTH)
+        divisor = self._node("Max", [length, least], f"{output}.divisor")
+        return self._node("Div", [name, divisor], f"{output}.unit")
 
     def _unknown(self, features: str, score: UnknownScore) -> str:
         """Write the log odds of 'unknown', [N, 1]."""
-        length = self._node("Sqrt", [self._sum_of_squares(features, "length")], "root")
-        least = self._constant("least_length", LEAST_LENGTH)
-        unit = self._node("Div", [features, self._node("Max", [length, least], "divisor")], "unit")
+        unit = self._of_length_one(features, "features")
         x = self._node("Sub", [unit, self._constant("centre", score.centre_D)], "centred")
         own = self._sum_of_squares(x, "own")
         squares = self._node("Mul", [own, self._constant("level", score.level)], "squares")

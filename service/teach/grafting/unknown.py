@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.teach.heads.distance import Distance, of_length_one
-from service.teach.heads.head import Features, Numbers
+from service.teach.heads.arrays import Features, Numbers, of_length_one
+from service.teach.heads.distance import Distance
 
 STEEPNESS = 20.0
 """The odds of 'unknown' are e^z, z = STEEPNESS * (distance / threshold - 1): 1 at the threshold,

@@ -13,12 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from service.teach.heads.head import Features, Numbers
+from service.teach.heads.arrays import Features, Numbers, of_length_one
 
 SHRINKAGE = 0.1
 KNOWN = 0.95
 """Share of photos like those shown that the threshold lets pass."""
-LEAST_LENGTH = 1e-12
 LEAST_VARIANCE = 1e-6
 """Of features of length 1, the sum over them: equal photos do not make all others foreign."""
 _FOLDS, _FOLDS_OF_MANY, _MANY = 5, 2, 500
@@ -55,14 +54,6 @@ class Distance:
             nearest_N = np.minimum(nearest_N, squares_N)
         found_N: Numbers = np.sqrt(np.maximum(nearest_N, 0))
         return found_N
-
-
-def of_length_one(features_ND: Features) -> Numbers:
-    """Return features divided by their length, float64 [N, D]; zeros stay zeros."""
-    x_ND = np.asarray(features_ND, np.float64)
-    lengths_N1 = np.sqrt(np.einsum("nd,nd->n", x_ND, x_ND))[:, np.newaxis]
-    unit_ND: Numbers = x_ND / np.maximum(lengths_N1, LEAST_LENGTH)
-    return unit_ND
 
 
 def fit_distance(

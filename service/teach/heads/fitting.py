@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from service.teach.heads.arrays import Features, Numbers
 from service.teach.heads.distance import Distance, fit_distance
-from service.teach.heads.head import Features, Head, Numbers
+from service.teach.heads.head import Head
+from service.teach.heads.kernel import KernelMap, fit_kernel
 from service.teach.heads.problems import CannotFit
 from service.teach.heads.ridge import Ridge, Rows
 from service.teach.heads.sums import Sums
@@ -17,6 +19,8 @@ from service.teach.heads.temperature import fit_temperature
 
 STRENGTHS = tuple(float(10**power) for power in np.arange(-4, 2.01, 0.5))
 """Tried if none is given; in units of ``Ridge.scale``."""
+KERNEL_STRENGTHS = tuple(float(10**power) for power in np.arange(-2, 1.01, 0.5))
+"""Tried behind a kernel: weaker ones have weights that float32 cannot add up."""
 
 __all__ = ["FitOptions", "Fitted", "Targets", "fit"]
 
@@ -62,48 +66,65 @@ def fit(
     """
     options = options or FitOptions()
     _check(features_NVD, targets)
+    view_ND = np.asarray(features_NVD[:, 0], np.float64)
+    found = [_solved(features_NVD, targets, groups_N, options, None)]
+    if options.kind != "linear":
+        kernel = fit_kernel(view_ND)
+        if kernel is not None:
+            found.append(_solved(features_NVD, targets, groups_N, options, kernel))
+    best = found[-1] if options.kind == "kernel" else min(found, key=lambda one: one.error)
+    return Fitted(
+        best.head,
+        best.strength,
+        best.held_out_NK,
+        Sums.of(features_NVD, targets.present_NK),
+        fit_distance(view_ND, targets.present_NK, groups_N),
+        fit_temperature(best.held_out_NK, targets),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Solved:
+    """The best head of one map; ``error`` is the squared one of held-out answers."""
+
+    head: Head
+    strength: float
+    held_out_NK: Numbers
+    error: float
+
+
+def _solved(
+    features_NVD: NDArray[np.float32],
+    targets: Targets,
+    groups_N: NDArray[np.integer],
+    options: FitOptions,
+    kernel: KernelMap | None,
+) -> _Solved:
+    """Return the head of the strength with the least held-out error of first views."""
     views = features_NVD.shape[1]
     y_NK, weights_N = targets.numbers(), _weights(targets, options)
+    rows_RD: Features = features_NVD.reshape(-1, features_NVD.shape[2])
     ridge = Ridge(
         Rows(
-            np.asarray(features_NVD, np.float64).reshape(-1, features_NVD.shape[2]),
+            np.asarray(rows_RD, np.float64) if kernel is None else kernel(rows_RD),
             np.repeat(y_NK, views, axis=0),
             np.repeat(weights_N / views, views),
             np.repeat(groups_N, views),
         )
     )
-    strength, held_NK = _chosen(ridge, options, y_NK, targets, weights_N, views)
-    weight_KD, bias_K = ridge.head(strength)
-    view_ND = np.asarray(features_NVD[:, 0], np.float64)
-    return Fitted(
-        Head(weight_KD, bias_K, targets.kind),
-        strength,
-        held_NK,
-        Sums.of(features_NVD, targets.present_NK),
-        fit_distance(view_ND, targets.present_NK, groups_N),
-        fit_temperature(held_NK, targets),
-    )
-
-
-def _chosen(
-    ridge: Ridge,
-    options: FitOptions,
-    y_NK: Numbers,
-    targets: Targets,
-    weights_N: Numbers,
-    views: int,
-) -> tuple[float, Numbers]:
-    """Return the strength with the least held-out error of first views, and those answers."""
+    tried = STRENGTHS if kernel is None else KERNEL_STRENGTHS
     known_NK = targets.known_NK * weights_N[:, np.newaxis]
     best: tuple[float, float, Numbers] | None = None
-    for strength in STRENGTHS if options.strength is None else (options.strength,):
+    for strength in tried if options.strength is None else (options.strength,):
         held_NK = ridge.held_out(strength)[::views]
         error = float(np.sum(known_NK * (held_NK - y_NK) ** 2))
         if best is None or error < best[0]:
             best = (error, strength, held_NK)
     if best is None:
         raise CannotFit("There is no strength to try.")
-    return best[1:]
+    weight_KD, bias_K = ridge.head(best[1])
+    head = Head(weight_KD, bias_K, targets.kind, kernel)
+    return _Solved(head, best[1], best[2], best[0])
 
 
 def _weights(targets: Targets, options: FitOptions) -> Numbers:

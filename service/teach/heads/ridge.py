@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.teach.heads.head import Numbers
+from service.teach.heads.arrays import Numbers
 
 _NEGLIGIBLE = 1e-10
 """Directions with less of the largest variance are left out: they are noise of rounding."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.teach.heads.head import Features, Numbers
+from service.teach.heads.arrays import Features, Numbers
 
 
 @dataclass(frozen=True, slots=True, eq=False)

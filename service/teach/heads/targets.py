@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from service.teach.heads.head import HeadKind, Numbers
+from service.teach.heads.arrays import Numbers
+from service.teach.heads.head import HeadKind
 from service.teach.heads.problems import CannotFit
 
 
@@ -77,7 +78,10 @@ class FitOptions:
         strength: of the ridge, above 0, larger is smoother; None: chosen by leave-one-group-out.
         class_weights: ``balanced`` gives each label the same weight, however many photos it has;
             of photos with several labels, each photo counts alike.
+        kind: of head: ``linear``, ``kernel`` (linear if all photos are alike), or ``best``, the one
+            with the smaller held-out error.
     """
 
     strength: float | None = None
     class_weights: Literal["balanced", "none"] = "balanced"
+    kind: Literal["best", "linear", "kernel"] = "best"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.teach.heads.head import Numbers
+from service.teach.heads.arrays import Numbers
 from service.teach.heads.targets import Targets
 
 LEAST, MOST = 0.02, 50.0

@@ -146,7 +146,8 @@ class Teacher:
         logits_NK = fitted.head.logits(features_ND)
         is_labelled_N = np.zeros(len(known), np.bool_)
         kind = fitted.head.kind
-        order = most_useful(features_ND, logits_NK, is_labelled_N, MOST_RANKED, kind=kind)
+        inputs_ND = fitted.head.mapped(features_ND)
+        order = most_useful(inputs_ND, logits_NK, is_labelled_N, MOST_RANKED, kind=kind)
         return tuple(known[place][0] for place in order)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from schemas.teach.verdict import Foreign
+from service.teach.heads.arrays import Features
 from service.teach.heads.distance import Distance
-from service.teach.heads.head import Features
 
 
 def judge_foreign(distance: Distance, foreign_MD: Features) -> Foreign | None:

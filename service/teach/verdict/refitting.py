@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from service.teach.heads.arrays import Features
 from service.teach.heads.fitting import Targets
 
 STRENGTHS = 10.0 ** np.arange(-4.0, 1.5, 0.5)
@@ -18,8 +19,8 @@ STRENGTHS = 10.0 ** np.arange(-4.0, 1.5, 0.5)
 class Refitting:
     """Fits a ridge to some photos and judges it on others."""
 
-    def __init__(self, features_ND: NDArray[np.float32], targets: Targets) -> None:
-        """``features_ND``: of N photos, as the server sees them."""
+    def __init__(self, features_ND: Features, targets: Targets) -> None:
+        """``features_ND``: of N photos, as the server sees them, behind the map of a head."""
         centred_ND = np.asarray(features_ND, np.float32)
         centred_ND = centred_ND - centred_ND.mean(axis=0)
         self._products_NN = np.asarray(centred_ND @ centred_ND.T, np.float64)

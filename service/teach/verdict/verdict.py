@@ -18,8 +18,9 @@ from schemas.teach.verdict import (
     Suspect,
     Verdict,
 )
+from service.teach.heads.arrays import Features
 from service.teach.heads.fitting import Fitted, Targets
-from service.teach.heads.head import Features
+from service.teach.heads.head import Head
 from service.teach.verdict import calibration, confusion, curve, pairs, suspects
 from service.teach.verdict.advice import Findings, advise
 from service.teach.verdict.foreign import judge_foreign
@@ -83,7 +84,7 @@ def judge(
     parts = _parts(held, fitted.temperature, photo_ids, classes, promised_precision)
     measured: list[curve.Measured] = []
     if features_NVD is not None and accuracy.interval is not None:
-        measured = _measured(features_NVD, targets, groups)
+        measured = _measured(fitted.head, features_NVD[:, 0], targets, groups)
     forecast = _forecast(measured, accuracy)
     enough, advice = advise(
         Findings(
@@ -117,11 +118,11 @@ def judge(
 
 
 def _measured(
-    features_NVD: NDArray[np.float32], targets: Targets, groups_N: NDArray[np.int_]
+    head: Head, features_ND: NDArray[np.float32], targets: Targets, groups_N: NDArray[np.int_]
 ) -> list[curve.Measured]:
     rng = np.random.default_rng(SEED)
     rows = _some(groups_N, rng)
-    refitting = Refitting(features_NVD[rows, 0], targets.at(rows))
+    refitting = Refitting(head.mapped(features_ND[rows]), targets.at(rows))
     return curve.measure(refitting, refitting.spread(), groups_N[rows], rng)
 
 

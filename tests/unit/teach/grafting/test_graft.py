@@ -17,7 +17,9 @@ from service.teach.features.penultimate import Penultimate, find
 from service.teach.grafting.graft import FIRST_OPSET, Graft, grafted
 from service.teach.grafting.problems import CannotGraft
 from service.teach.grafting.unknown import UnknownScore
-from service.teach.heads.distance import Distance, of_length_one
+from service.teach.heads import kernel
+from service.teach.heads.arrays import of_length_one
+from service.teach.heads.distance import Distance
 from service.teach.heads.head import Head, HeadKind
 
 EVERYDAY = BUNDLED_MODELS / "everyday" / "1" / "model.onnx"
@@ -89,6 +91,25 @@ def test_onnx_equals_numpy_for_every_version_of_the_operators(
     names = ["logits" if kind == "softmax" else "scores", "potoo.teach.features"]
     assert [one.name for one in model.graph.output] == names
     assert "old.weight" not in {one.name for one in model.graph.initializer}
+
+
+@pytest.mark.parametrize("opset", [FIRST_OPSET, 9, 11, 13, 18, 21])
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("most_directions", [4, WIDTH])
+def test_onnx_equals_numpy_behind_a_kernel(
+    opset: int, kind: HeadKind, most_directions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice = np.random.default_rng(opset)
+    monkeypatch.setattr(kernel, "MOST_DIRECTIONS", most_directions)
+    found = kernel.fit_kernel(dice.normal(size=(40, WIDTH)))
+    assert found is not None
+    assert (found.directions_DP is None) == (most_directions == WIDTH)
+    weight_KR = dice.normal(size=(3, found.whitening_MR.shape[1])) / 4
+    behind = Head(weight_KR, dice.normal(size=3), kind, found)
+    graft = Graft.of(behind, 0.7, None)
+    model = grafted(small_base(opset), FEATURES, graft)
+    image = np.vstack([dice.normal(size=(6, WIDTH)), np.zeros((1, WIDTH))]).astype(np.float32)
+    assert np.abs(run(model, image) - graft(image)).max() < 1e-3
 
 
 def test_features_of_half_precision_are_cast() -> None:
