@@ -89,7 +89,7 @@ def _draw(
     gain = gains = None
     if verdict.forecast is not None and len(others) > 2 * size:
         gains = verdict.forecast.gain_low, verdict.forecast.gain_high
-        gain = _gain(data, order, size)
+        gain = _gain(fitted, data, order, size)
     threshold = verdict.calibration.threshold
     answered_N = scores_N >= (2 if threshold is None else threshold)
     return Draw(
@@ -109,10 +109,10 @@ def _fitted(data: Labelled, rows: NDArray[np.int_], options: FitOptions) -> tupl
     return fit(data.features_NVD[rows], targets, np.arange(len(rows)), options=options), targets
 
 
-def _gain(data: Labelled, order: NDArray[np.int_], size: int) -> float:
+def _gain(fitted: Fitted, data: Labelled, order: NDArray[np.int_], size: int) -> float:
     """Return what twice the photos bring to the ridge of the learning curve, on all others."""
     targets = Targets.of_labels(data.labels_N[order], len(data.classes))
-    refitting = Refitting(data.features_NVD[order, 0], targets)
+    refitting = Refitting(fitted.head.mapped(data.features_NVD[order, 0]), targets)
     judged = np.arange(2 * size, len(order))
     once, twice = (refitting(np.arange(count), judged).mean() for count in (size, 2 * size))
     return float(twice - once)

@@ -32,6 +32,10 @@ class Labelled:
     labels_N: NDArray[np.int_]
     classes: tuple[str, ...]
 
+    def at(self, rows: NDArray[np.int_]) -> Labelled:
+        """Return some of the photos."""
+        return Labelled(self.features_NVD[rows], self.labels_N[rows], self.classes)
+
     def of_classes(self, chosen: tuple[int, ...]) -> Labelled:
         """Return the photos of some classes, renumbered."""
         rows = np.flatnonzero(np.isin(self.labels_N, chosen))
@@ -45,7 +49,7 @@ def load(data: Path, base: str = "imagenet", cache: Path | None = None) -> Label
     """Compute the features of the photos below a folder, or read them from a cache.
 
     Args:
-        data: a folder for each class, at any depth, or tar files of such folders.
+        data: a folder for each class, at any depth, or tar files of such folders; or a tar file.
         base: name of a built-in model.
         cache: an ``.npz`` file that is read if it exists, and else written.
     """
@@ -80,8 +84,8 @@ def _extract(data: Path, base: str) -> tuple[NDArray[np.float32], NDArray[np.str
 
 
 def _photos(data: Path) -> Iterator[tuple[str, bytes]]:
-    for path in sorted(data.rglob("*")):
-        if ".tar" in path.suffixes:
+    for path in [data] if data.is_file() else sorted(data.rglob("*")):
+        if {".tar", ".tgz"} & set(path.suffixes):
             with tarfile.open(path) as archive:
                 for member in archive:
                     place = Path(member.name)

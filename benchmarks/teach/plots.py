@@ -11,6 +11,42 @@ import numpy as np
 COLOURS = {"useful": "#0072B2", "random": "#D55E00"}
 
 
+def plot_accuracy(
+    whole: Sequence[Mapping[str, Any]], pairs: Sequence[Mapping[str, Any]], path: Path
+) -> None:
+    """Plot the accuracy of each kind of head on whole sets, and of pairs by their photos."""
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    names = list(dict.fromkeys(row["data"] for row in whole))
+    for turn, (kind, colour) in enumerate({"linear": "0.7", "best": "#0072B2"}.items()):
+        found = [row["accuracy"] for name in names for row in whole if _is(row, name, kind)]
+        places = np.arange(len(names)) + 0.38 * turn
+        bars = left.bar(places, found, 0.36, color=colour, label=f"{kind} head")
+        left.bar_label(bars, [f"{value:.1%}" for value in found], fontsize=8)
+    left.set_xticks(np.arange(len(names)) + 0.19, names)
+    left.set_ylim(0, 1.12)
+    left.set_title("Photos set aside, from all others", loc="left")
+    left.legend(frameon=False, loc="lower right")
+    for name in dict.fromkeys(row["data"] for row in pairs):
+        rows = [row for row in pairs if row["data"] == name]
+        photos = [row["photos of a class"] for row in rows]
+        right.boxplot([row["each"] for row in rows], tick_labels=photos, widths=0.5)
+        means = [row["accuracy"] for row in rows]
+        right.plot(range(1, len(rows) + 1), means, "o", color="#0072B2", label=f"{name}, mean")
+    right.set_xlabel("photos of each class")
+    right.set_title("All pairs of classes", loc="left")
+    right.legend(frameon=False, loc="lower right")
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _is(row: Mapping[str, Any], name: str, kind: str) -> bool:
+    return bool(row["data"] == name and row["head"] == kind)
+
+
 def plot_saving(saving: Mapping[str, Any], path: Path) -> None:
     """Plot the accuracy over the labels in both orders: the mean, and the middle half of seeds."""
     from matplotlib import pyplot as plt

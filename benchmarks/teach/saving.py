@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from benchmarks.teach.labelled import Labelled
 from service.teach.choosing.ranking import most_useful
+from service.teach.heads.arrays import Features
 from service.teach.heads.fitting import Targets
+from service.teach.heads.kernel import fit_kernel
 from service.teach.verdict.refitting import Refitting
 
 START = 20
@@ -38,23 +40,26 @@ class Course:
 def measure(data: Labelled, seeds: int) -> dict[str, object]:
     """Label photos in both orders from the same first ones; a quarter is set aside to judge.
 
-    The head is the ridge that the learning curve is measured with, fitted anew after each batch.
+    The head is the ridge that the learning curve is measured with, behind the kernel of all photos
+    that may be labelled, fitted anew after each batch.
     """
     targets = Targets.of_labels(data.labels_N, len(data.classes))
-    refitting = Refitting(data.features_NVD[:, 0], targets)
     random: list[Course] = []
     useful: list[Course] = []
     wanted: list[float] = []
     for seed in range(seeds):
         order = np.random.default_rng(seed).permutation(len(data.labels_N))
         test, pool = np.split(order, [round(TEST_SHARE * len(order))])
-        features_ND = data.features_NVD[pool, 0]
+        kernel = fit_kernel(data.features_NVD[pool, 0])
+        mapped_NR = data.features_NVD[:, 0] if kernel is None else kernel(data.features_NVD[:, 0])
+        refitting = Refitting(mapped_NR, targets)
+        features_ND = mapped_NR[pool]
 
         def by_use(
             logits_NK: NDArray[np.float64],
             labelled_N: NDArray[np.bool_],
             count: int,
-            features_ND: NDArray[np.float32] = features_ND,
+            features_ND: Features = features_ND,
         ) -> NDArray[np.int_]:
             return most_useful(features_ND, logits_NK, labelled_N, count)
 

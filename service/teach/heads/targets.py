@@ -12,6 +12,8 @@ from service.teach.heads.arrays import Numbers
 from service.teach.heads.head import HeadKind
 from service.teach.heads.problems import CannotFit
 
+HeadChoice = Literal["best", "linear", "kernel"]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
@@ -84,4 +86,4 @@ class FitOptions:
 
     strength: float | None = None
     class_weights: Literal["balanced", "none"] = "balanced"
-    kind: Literal["best", "linear", "kernel"] = "best"
+    kind: HeadChoice = "best"
