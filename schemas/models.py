@@ -328,4 +328,9 @@ class ModelInfo(ModelSummary):
     )
     licence: str
     source: str
+    base: TaughtFrom | None = Field(
+        default=None,
+        exclude_if=is_absent,
+        description="Of a version that was taught from labelled photos: what it was made of.",
+    )
     accuracy: list[Accuracy]

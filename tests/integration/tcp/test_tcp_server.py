@@ -47,7 +47,8 @@ async def run(program: Path, port: int, *given: str, samples: bytes) -> tuple[in
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    output, errors = await process.communicate(samples)
+    # A process that was refused may be gone before there is anything to write.
+    output, errors = await process.communicate(samples or None)
     assert process.returncode is not None
     return process.returncode, output.decode(), errors.decode()
 

@@ -39,5 +39,6 @@ def info_of(model: Model, *, default: bool) -> ModelInfo:
         calibration=manifest.calibration,
         licence=manifest.licence,
         source=manifest.source,
+        base=manifest.base,
         accuracy=list(manifest.accuracy),
     )

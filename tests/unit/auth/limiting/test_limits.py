@@ -162,7 +162,11 @@ async def test_any_principal_name_can_be_counted(
         assert not await passes(counting, name + somebody)
 
 
-async def test_concurrent_calls_do_not_exceed_the_limit(store: str | None, somebody: str) -> None:
+async def test_concurrent_calls_do_not_exceed_the_limit(
+    store: str | None, somebody: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Calls that a busy machine answers late would not be counted.
+    monkeypatch.setattr(rate_windows, "ANSWER_SECONDS", 60.0)
     async with limiter("5/day", store=store) as counting:
         passed = await asyncio.gather(*(passes(counting, somebody) for _ in range(40)))
         assert passed.count(True) == 5

@@ -267,6 +267,9 @@ def test_an_interrupted_restart_loses_nothing(opened: Open, tmp_path: Path) -> N
     epoch = queue.epoch
     kill(queue)
     later = DiskQueue(tmp_path / "later", channels=1)
+    later.restart()  # so that its epoch is greater within the same millisecond
+    later.restart()
+    assert later.epoch > epoch
     later.append(numbers(0, 1))
     later.close()
     (file,) = (tmp_path / "later").glob("*.samples")
