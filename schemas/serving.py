@@ -20,6 +20,8 @@ from pydantic import (
 )
 
 from schemas.classify import LABEL_PATTERN, MODEL_NAME_PATTERN
+from schemas.manifest.numeric import is_absent
+from schemas.rollout import EndedRollout, Rollout
 
 POLICY_FILE = "serving.json"
 REPOSITORY_FILE = "repository.json"
@@ -80,6 +82,13 @@ class ServingPolicy(_Document):
     history: tuple[Promotion, ...] = Field(
         default=(), max_length=MAX_HISTORY, description="States before promotions, newest last."
     )
+
+    rollout: Rollout | None = Field(
+        default=None,
+        exclude_if=is_absent,
+        description="A version that is tried beside the default one; it is loaded.",
+    )
+    last_rollout: EndedRollout | None = Field(default=None, exclude_if=is_absent)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

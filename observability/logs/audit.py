@@ -48,6 +48,8 @@ class AuditEvent(StrEnum):
     MODEL_PROMOTED = "model_promoted"
     MODEL_ROLLED_BACK = "model_rolled_back"
     MODEL_DEFAULT_CHANGED = "model_default_changed"
+    ROLLOUT_BEGUN = "rollout_begun"
+    ROLLOUT_ENDED = "rollout_ended"
     CAMERA_ADDED = "camera_added"
     CAMERA_CHANGED = "camera_changed"
     CAMERA_REMOVED = "camera_removed"

@@ -30,6 +30,7 @@ from observability.metrics.memory import memory_limit
 from observability.metrics.model_metrics import ModelMetrics
 from observability.metrics.preprocess_metrics import PreprocessMetrics
 from observability.metrics.result_metrics import ResultMetrics
+from observability.metrics.rollout_metrics import RolloutMetrics
 from observability.metrics.run_metrics import RunMetrics
 from observability.metrics.sensor_metrics import SensorMetrics
 from observability.metrics.stream_metrics import StreamMetrics
@@ -155,6 +156,7 @@ class Metrics:
         self.results = ResultMetrics(self.registry)
         self.preprocess = PreprocessMetrics(self.registry)
         self.teach = TeachMetrics(self.registry)
+        self.rollouts = RolloutMetrics(self.registry)
         self.runs = RunMetrics(self.registry)
         # Sign-in
         self.audit_events = Counter(

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from auth.store.database import Database
 from observability.logs.logging import get_logger
 from observability.metrics.metrics import Metrics
 from schemas.errors import ErrorCode
@@ -26,9 +27,11 @@ from service.core.lifecycle.lifecycle import Lifecycle
 from service.core.lifecycle.loading import ModelOptions, load_model
 from service.core.lifecycle.model_control import ModelControl
 from service.core.repository.repository import Repository
+from service.core.rollout.rollouts import LabelledAnswers, Rollouts
 from service.core.serving.calibration import find_calibration
 from service.core.serving.classifier import Classifier
 from service.core.serving.model import Model
+from service.core.serving.trials import Trials
 from service.preprocess.preprocessing import Preprocessing
 from service.runtime.identity import Identity, keep_fresh, open_identity
 from service.runtime.process import give_memory_back
@@ -54,6 +57,7 @@ class Runtime:
     sensors: SensorsOnDemand
     preprocessing: Preprocessing
     teach: TeachOnDemand
+    rollouts: Rollouts
     shutdown: Shutdown = field(default_factory=Shutdown)
 
     @property
@@ -83,7 +87,11 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
         pool = stack.enter_context(open_pool(settings))
         lifecycle = await stack.enter_async_context(open_models(settings, pool, metrics))
         lifecycle.log_failures()
-        classifier = _classifier(settings, lifecycle)
+        rollouts = Rollouts(
+            lifecycle.registry, metrics.rollouts, is_busy=lambda: not pool.has_one_job
+        )
+        stack.push_async_callback(rollouts.close)
+        classifier = _classifier(settings, lifecycle, rollouts)
         watch = asyncio.create_task(
             classifier.watch(
                 interval=settings.inference.canary_interval_seconds, timeout=CANARY_TIMEOUT
@@ -108,6 +116,8 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
             receiving = open_sensor_mqtt(settings, await sensors.get(), classifier, *shared)
             await stack.enter_async_context(receiving)
         models = ModelControl(lifecycle, identity.audit)
+        judging = asyncio.create_task(rollouts.watch(models, _labelled_answers(identity.database)))
+        stack.push_async_callback(_stop, judging)
         teach = await stack.enter_async_context(
             teach_on_demand(
                 settings,
@@ -130,6 +140,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
             sensors=sensors,
             preprocessing=Preprocessing(settings.preprocess, classifier, pool, metrics.preprocess),
             teach=teach,
+            rollouts=rollouts,
         )
 
 
@@ -196,11 +207,25 @@ def open_pool(settings: Settings) -> Iterator[WorkerPool]:
         pool.close()
 
 
-def _classifier(settings: Settings, lifecycle: Lifecycle) -> Classifier:
+def _labelled_answers(database: Database) -> LabelledAnswers:
+    """Return what counts answers that people labelled; datasets are imported when it is called."""
+
+    async def count(model: str, version: int, since: float) -> tuple[int, int]:
+        from service.teach.datasets.store.answers import count_labelled
+
+        return await count_labelled(database, model, version, since)
+
+    return count
+
+
+def _classifier(
+    settings: Settings, lifecycle: Lifecycle, trials: Trials | None = None
+) -> Classifier:
     return Classifier(
         lifecycle.registry,
         default_timeout=settings.inference.default_timeout_ms / 1000,
         max_tensor_batch=settings.limits.max_tensor_batch,
+        trials=trials,
     )
 
 

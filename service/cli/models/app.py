@@ -12,6 +12,7 @@ from service.cli.models import (
     model_list,
     model_optimise,
     model_pull,
+    model_rollout,
     model_versions,
 )
 
@@ -30,4 +31,7 @@ app.command("optimise")(model_optimise.optimise)
 app.command("verify")(model_versions.verify)
 app.command("promote")(model_versions.promote)
 app.command("rollback")(model_versions.rollback)
+app.command("shadow")(model_rollout.shadow)
+app.command("canary")(model_rollout.canary)
+app.command("end-rollout")(model_rollout.end_rollout)
 app.command("remove")(model_versions.remove)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from observability.logs.audit import Audit, AuditEvent
 from schemas.errors import Conflict
+from schemas.rollout import Rollout, RolloutEnd, RolloutOptions
 from schemas.serving import ServingPolicy
 from service.core.lifecycle.background_executor import Executor
 from service.core.repository import publishing
@@ -29,7 +31,9 @@ from service.core.repository.serving_policy import (
     target,
     versions_to_check,
     with_enabled,
+    with_rollout,
     with_version,
+    without_rollout,
     without_version,
 )
 
@@ -220,6 +224,72 @@ class ModelControl:
         async with self._host.changing():
             version = await self._change(name, rolled_back)
         self._audit.record(AuditEvent.MODEL_ROLLED_BACK, account=by, model=name, version=version)
+
+    async def begin_rollout(self, name: str, options: RolloutOptions, *, by: str) -> Rollout:
+        """Try a version beside the default one, once it is loaded and passed its checks.
+
+        It takes the place of another rollout of the model.
+        """
+        rollout = Rollout(**dict(options), begun=datetime.now(UTC), by=by)
+
+        def change(
+            policy: ServingPolicy, _: Collection[int], answering: int | None
+        ) -> ServingPolicy:
+            ended = without_rollout(policy, RolloutEnd.STOPPED, by)
+            return with_rollout(ended, rollout, answering)
+
+        async with self._host.changing():
+            await self._change(name, change, version=rollout.version)
+        self._audit.record(
+            AuditEvent.ROLLOUT_BEGUN,
+            account=by,
+            model=name,
+            version=rollout.version,
+            mode=rollout.mode,
+            share=rollout.share,
+        )
+        return rollout
+
+    async def end_rollout(
+        self,
+        name: str,
+        *,
+        reason: RolloutEnd = RolloutEnd.STOPPED,
+        rollout: Rollout | None = None,
+        by: str,
+    ) -> bool:
+        """End the rollout of a model.
+
+        Args:
+            reason: with ``PROMOTED``, its version becomes the default.
+            rollout: end only this one; another server may have ended it before.
+
+        Returns:
+            Whether there was one to end.
+        """
+        ended: list[Rollout] = []
+
+        def change(
+            policy: ServingPolicy, _: Collection[int], answering: int | None
+        ) -> ServingPolicy:
+            found = policy.rollout
+            ended.clear()
+            if found is None or (rollout is not None and found != rollout):
+                return policy
+            ended.append(found)
+            without = without_rollout(policy, reason, by)
+            if reason is RolloutEnd.PROMOTED:
+                return promoted(without, found.version, answering)
+            return without
+
+        async with self._host.changing():
+            await self._change(name, change)
+        for one in ended:
+            facts = {"account": by, "model": name, "version": one.version}
+            self._audit.record(AuditEvent.ROLLOUT_ENDED, **facts, mode=one.mode, reason=reason)
+            if reason is RolloutEnd.PROMOTED:
+                self._audit.record(AuditEvent.MODEL_PROMOTED, **facts, label=None)
+        return bool(ended)
 
     async def choose_default(self, name: str | None, *, by: str) -> None:
         """Choose the default model of every server of the repository; None removes the choice.

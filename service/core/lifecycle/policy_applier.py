@@ -82,6 +82,7 @@ class PolicyApplier:
                 if await self.load(name, number, available[number], executor):
                     needed.add(number)
             self._registry.set_labels(name, policy.labels)
+            self._registry.set_rollout(name, policy.rollout, policy.last_rollout)
         for number, version in self._registry.all_versions(name).items():
             if version.model is not None and number not in needed:
                 self._loader.forget(name, number)

@@ -26,6 +26,8 @@ def as_service_errors() -> Iterator[None]:
     except NoSuchVersion as error:
         raise ModelNotFound("There is no such version of this model.") from error
     except VersionInUse as error:
+        if error.is_tried:
+            raise Conflict("This version is being tried: end its rollout first.") from error
         if error.label is None:
             message = "This is the default version: promote another one first."
             raise Conflict(message) from error

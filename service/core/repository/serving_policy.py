@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
 from schemas.operator_error import OperatorError
+from schemas.rollout import EndedRollout, Rollout, RolloutEnd
 from schemas.serving import LATEST, MAX_HISTORY, Promotion, ServingPolicy
 
 
@@ -15,18 +17,20 @@ class PolicyRefused(OperatorError):
 
 
 class VersionInUse(OperatorError):
-    """Error for a version that is the default one or labelled, and so cannot be removed.
+    """Error for a version that is the default one, labelled or tried, and so cannot be removed.
 
-    ``label``: one of its labels; None if it is the default version.
+    ``label``: one of its labels; None if it has none.
     """
 
-    def __init__(self, name: str, version: int, label: str | None) -> None:
-        self.label = label
-        use = (
-            "is the default: promote another one first"
-            if label is None
-            else f"is labelled '{label}': move the label first"
-        )
+    def __init__(
+        self, name: str, version: int, label: str | None, *, is_tried: bool = False
+    ) -> None:
+        self.label, self.is_tried = label, is_tried
+        use = "is the default: promote another one first"
+        if label is not None:
+            use = f"is labelled '{label}': move the label first"
+        elif is_tried:
+            use = "is being tried: end its rollout first"
         super().__init__(f"version {version} of '{name}' {use}")
 
 
@@ -56,7 +60,8 @@ def candidates(policy: ServingPolicy, available: Collection[int]) -> list[int]:
 
 def always_loaded(policy: ServingPolicy) -> frozenset[int]:
     """Return the versions that are loaded whichever version is the default."""
-    return frozenset(policy.labels.values()) | frozenset(policy.load)
+    tried = {policy.rollout.version} if policy.rollout else set()
+    return frozenset({*policy.labels.values(), *policy.load, *tried})
 
 
 def requested_versions(policy: ServingPolicy, available: Collection[int]) -> set[int]:
@@ -106,7 +111,8 @@ def promoted(
     changed = {"default": default, "labels": labels, "enabled": True}
     if all(getattr(policy, name) == value for name, value in changed.items()):
         return policy
-    return _made(policy, **changed, history=history[-MAX_HISTORY:])
+    made = _made(policy, **changed, history=history[-MAX_HISTORY:])
+    return made if keep_default else _superseded(made, version)
 
 
 def rolled_back(
@@ -133,12 +139,53 @@ def rolled_back(
             restored = _made(policy, default=past.default, labels=labels, history=history)
             if target(restored, available) != past.version:  # the latest is another version by now
                 restored = _made(restored, default=past.version)
-            return restored
+            return _superseded(restored, past.version)
     lower = [version for version in available if answering is not None and version < answering]
     if not lower:
         message = "there is no earlier version to return to"
         raise PolicyRefused(message)
-    return _made(policy, default=max(lower), history=())
+    return _superseded(_made(policy, default=max(lower), history=()), max(lower))
+
+
+def with_rollout(policy: ServingPolicy, rollout: Rollout, answering: int | None) -> ServingPolicy:
+    """Return the policy that tries a version beside the default one.
+
+    Args:
+        answering: the current default version.
+
+    Raises:
+        PolicyRefused: the version is the default one, or there is none.
+    """
+    if answering is None or not policy.enabled:
+        raise PolicyRefused("no version of the model answers, so there is nothing to compare with")
+    if rollout.version == answering:
+        message = f"version {rollout.version} is the default one already"
+        raise PolicyRefused(message)
+    return _made(policy, rollout=rollout)
+
+
+def without_rollout(policy: ServingPolicy, reason: RolloutEnd, by: str) -> ServingPolicy:
+    """Return the policy with its rollout, if any, ended."""
+    rollout = policy.rollout
+    if rollout is None:
+        return policy
+    ended = EndedRollout(
+        mode=rollout.mode,
+        version=rollout.version,
+        begun=rollout.begun,
+        ended=datetime.now(UTC),
+        reason=reason,
+        by=by,
+    )
+    return _made(policy, rollout=None, last_rollout=ended)
+
+
+def _superseded(policy: ServingPolicy, version: int | None) -> ServingPolicy:
+    """End the rollout of a policy whose default version changes to another one."""
+    if policy.rollout is None:
+        return policy
+    is_it = version == policy.rollout.version
+    return without_rollout(policy, RolloutEnd.PROMOTED if is_it else RolloutEnd.STOPPED, "")
 
 
 def require_unused(name: str, version: int, policy: ServingPolicy, answering: int | None) -> None:
@@ -148,13 +195,15 @@ def require_unused(name: str, version: int, policy: ServingPolicy, answering: in
         answering: the current default version.
 
     Raises:
-        VersionInUse: it is the default version, or labelled.
+        VersionInUse: it is the default version, labelled, or tried in a rollout.
     """
     if version == answering:
         raise VersionInUse(name, version, None)
     for label, number in policy.labels.items():
         if number == version:
             raise VersionInUse(name, version, label)
+    if policy.rollout is not None and policy.rollout.version == version:
+        raise VersionInUse(name, version, None, is_tried=True)
 
 
 def with_enabled(policy: ServingPolicy, *, enabled: bool) -> ServingPolicy:

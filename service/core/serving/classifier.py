@@ -23,6 +23,7 @@ from service.core.serving.queries.queries import ModelQueries
 from service.core.serving.registry import Registry
 from service.core.serving.text_tokens import TokenizedTexts
 from service.core.serving.ticket import Ticket
+from service.core.serving.trials import Trial, Trials, watched
 from service.core.tensors.inference import InferRequest, InferResponse
 
 
@@ -30,13 +31,19 @@ class Classifier(ModelQueries):
     """Model resolution, admission, time-outs and readiness checks, for every transport."""
 
     def __init__(
-        self, registry: Registry, *, default_timeout: float, max_tensor_batch: int = 64
+        self,
+        registry: Registry,
+        *,
+        default_timeout: float,
+        max_tensor_batch: int = 64,
+        trials: Trials | None = None,
     ) -> None:
         """``default_timeout``: seconds for a request without a time-out.
 
         ``max_tensor_batch``: the maximum number of images or tensor items in one request.
         """
         super().__init__(registry, max_tensor_batch)
+        self._trials = trials
         self._default_timeout = default_timeout
 
     def issue_ticket(
@@ -61,6 +68,8 @@ class Classifier(ModelQueries):
             ModelNotFound, NotReady: see ``Registry.get``.
         """
         found = self._get(model, version, may_use)
+        if version is None and self._trials is not None:
+            found = self._trials.model_for(call.owner, found)
         timeout = self._default_timeout if call.timeout is None else call.timeout
         return Ticket(found, version, call, timeout, self._registry.revision)
 
@@ -88,7 +97,19 @@ class Classifier(ModelQueries):
         """
         model = self._model_of(ticket)
         until = ticket.deadline() if deadline is None else deadline
-        return model.ref, await model.classify(image, top_k, until, ticket.call)
+        trial = self._trial(ticket)
+        if trial is None:
+            return model.ref, await model.classify(image, top_k, until, ticket.call)
+        with watched(trial, model):
+            answer = await model.classify(image, top_k, until, ticket.call)
+        trial.answered(model, answer)
+        trial.copy(
+            model,
+            answer,
+            ticket.call,
+            lambda other, call: other.classify(image, top_k, ticket.deadline(), call),
+        )
+        return model.ref, answer
 
     async def classify_each(
         self, image: bytes, tickets: Sequence[Ticket], *, top_k: int
@@ -159,7 +180,19 @@ class Classifier(ModelQueries):
         """
         model = self._model_of(ticket)
         until = ticket.deadline() if deadline is None else deadline
-        return model.ref, await model.classify_series(window, top_k, until, ticket.call)
+        trial = self._trial(ticket)
+        if trial is None:
+            return model.ref, await model.classify_series(window, top_k, until, ticket.call)
+        with watched(trial, model):
+            answer = await model.classify_series(window, top_k, until, ticket.call)
+        trial.answered(model, answer)
+        trial.copy(
+            model,
+            answer,
+            ticket.call,
+            lambda other, call: other.classify_series(window, top_k, ticket.deadline(), call),
+        )
+        return model.ref, answer
 
     async def classify_series_each(
         self, windows: Sequence[Samples], tickets: Sequence[Ticket], *, top_k: int
@@ -278,7 +311,14 @@ class Classifier(ModelQueries):
             ModelNotFound, NotReady, and the errors of ``classify``, with an image's number.
         """
         model, most = self._model_of(ticket), self._max_tensor_batch
-        return await model.classify_all(images, top_k, ticket.deadline(), ticket.call, most=most)
+        trial, until = self._trial(ticket), ticket.deadline()
+        if trial is None:
+            return await model.classify_all(images, top_k, until, ticket.call, most=most)
+        with watched(trial, model):
+            answers = await model.classify_all(images, top_k, until, ticket.call, most=most)
+        for answer in answers:
+            trial.answered(model, answer)
+        return answers
 
     async def infer(self, request: InferRequest, ticket: Ticket) -> InferResponse:
         """Return a model's raw output for tensors or encoded images.
@@ -289,7 +329,13 @@ class Classifier(ModelQueries):
             DeadlineExceeded, InferenceFailed: see ``Model.infer``.
         """
         model, most = self._model_of(ticket), self._max_tensor_batch
-        return await model.infer(request, ticket.deadline(), ticket.call, most=most)
+        trial, until = self._trial(ticket), ticket.deadline()
+        if trial is None:
+            return await model.infer(request, until, ticket.call, most=most)
+        with watched(trial, model):
+            response = await model.infer(request, until, ticket.call, most=most)
+        trial.answered(model, None)
+        return response
 
     @contextmanager
     def lease(self, ticket: Ticket) -> Iterator[Ticket]:
@@ -307,7 +353,16 @@ class Classifier(ModelQueries):
         registry, model = self._registry, ticket.model
         if ticket.revision is None or (ticket.revision == registry.revision and model.is_ready):
             return model
-        return registry.get(model.ref.name, ticket.version)
+        found = registry.get(model.ref.name, ticket.version)
+        if ticket.version is None and self._trials is not None:
+            return self._trials.model_for(ticket.call.owner, found)
+        return found
+
+    def _trial(self, ticket: Ticket) -> Trial | None:
+        """Return the trial that a call is part of: it named no version."""
+        if self._trials is None or ticket.version is not None:
+            return None
+        return self._trials.of(ticket.model.ref.name)
 
     async def watch(self, *, interval: float, timeout: float) -> None:
         """Run the canary of every model every ``interval`` seconds, forever."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from schemas.errors import ModelNotChosen, ModelNotFound, NotReady
+from schemas.rollout import EndedRollout, Rollout
 from schemas.serving import VersionState
 from service.core.serving.model import Model
 
@@ -58,6 +59,8 @@ class Registry:
     Attributes:
         default: the name of the default model; None if there is none.
         revision: changes whenever ``get`` might return another model for a name.
+        rollouts: the versions that are tried beside the default ones, by model.
+        last_rollouts: the last ones that ended, by model.
     """
 
     def __init__(
@@ -69,6 +72,8 @@ class Registry:
         """``models``: loaded already, each the default version of its name."""
         self.default = default
         self.revision = 0
+        self.rollouts: dict[str, Rollout] = {}
+        self.last_rollouts: dict[str, EndedRollout] = {}
         self._entries: dict[str, _ModelEntry] = {}
         self._leases: Counter[Model] = Counter()
         self._observer = observer
@@ -225,6 +230,15 @@ class Registry:
         if name in self._entries:
             self._entries[name].labels = dict(labels)
             self.revision += 1
+
+    def set_rollout(self, name: str, rollout: Rollout | None, last: EndedRollout | None) -> None:
+        """Set which version of a model is tried, if any, and the last one that was."""
+        self.rollouts.pop(name, None)
+        self.last_rollouts.pop(name, None)
+        if rollout is not None:
+            self.rollouts[name] = rollout
+        if last is not None:
+            self.last_rollouts[name] = last
 
     def begin_unloading(self, name: str, number: int) -> Model | None:
         """Remove a version's model and return it to be closed; the version is UNLOADING."""

@@ -14,6 +14,7 @@ from service.core.lifecycle.lifecycle import Lifecycle
 from service.core.lifecycle.loading import ModelOptions, load_model
 from service.core.lifecycle.model_control import ModelControl
 from service.core.repository.repository import Repository
+from service.core.rollout.rollouts import Rollouts
 from service.core.serving.classifier import Classifier
 from service.core.serving.model import Model
 from service.core.settings import RunSettings
@@ -40,7 +41,10 @@ class House:
         self.lifecycle = Lifecycle(Repository(root), load, self.metrics, after_release=released)
         self.registry = self.lifecycle.registry
         self.control = ModelControl(self.lifecycle, Audit(self.metrics))
-        self.classifier = Classifier(self.registry, default_timeout=10)
+        self.is_busy = False
+        """Whether calls wait, for copies of calls."""
+        self.rollouts = Rollouts(self.registry, self.metrics.rollouts, lambda: self.is_busy)
+        self.classifier = Classifier(self.registry, default_timeout=10, trials=self.rollouts)
 
     def add(self, version: int, **changes: object) -> Path:
         """Add a version with labels that contain its number."""
@@ -88,5 +92,6 @@ async def opened(
         await house.lifecycle.start(default)
         yield house
     finally:
+        await house.rollouts.close()
         await house.lifecycle.close()
         pool.close()

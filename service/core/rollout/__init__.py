@@ -1,0 +1,1 @@
+"""Rollouts: versions that are tried beside the default ones, judged, promoted or ended."""
