@@ -182,9 +182,62 @@ _SWAPS = Row(
     ),
 )
 
+_ROLLOUTS = Row(
+    "Versions that are tried",
+    (
+        Panel(
+            "Share",
+            "Of callers (canary) or calls (shadow) that the tried version gets.",
+            (
+                Query(
+                    f"max by (model, version, mode) (potoo_rollout_share{{{MODEL}}})",
+                    "{{model}} {{version}} {{mode}}",
+                ),
+            ),
+            Unit.SHARE,
+        ),
+        Panel(
+            "Agreement of shadows",
+            "Share of copies with the same first label, within five minutes.",
+            (
+                Query(
+                    "sum by (model) (increase(potoo_rollout_calls_total"
+                    f'{{{MODEL},outcome="agreed"}}[5m]))'
+                    " / (sum by (model) "
+                    f"(increase(potoo_rollout_compared_total{{{MODEL}}}[5m])) > 0)",
+                    "{{model}}",
+                ),
+            ),
+            Unit.SHARE,
+        ),
+        Panel(
+            "Calls, by version and outcome",
+            "Within five minutes.",
+            (
+                Query(
+                    "sum by (model, version, outcome) "
+                    f"(increase(potoo_rollout_calls_total{{{MODEL}}}[5m]))",
+                    "{{model}} {{version}} {{outcome}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Ended by rule",
+            "Within the hour.",
+            (
+                Query(
+                    f"sum by (model, reason) (increase(potoo_rollouts_ended_total{_HOUR}))",
+                    "{{model}} {{reason}}",
+                ),
+            ),
+            alerts=("PotooRolloutRolledBack",),
+        ),
+    ),
+)
+
 MODELS = Dashboard(
     "models",
     "Potoo: models and swaps",
     "Models and versions in service, loads and swaps.",
-    (_NOW, _VERSIONS, _SWAPS),
+    (_NOW, _VERSIONS, _ROLLOUTS, _SWAPS),
 )

@@ -97,9 +97,13 @@ export class Serving {
   #showRollout(rollout) {
     $("teach-rollout").hidden = rollout === null;
     if (rollout === null) return;
-    const { version, mode, share } = rollout;
-    const what = mode === "canary" && share ? `answers ${percent(share)} of the calls` : "runs beside it without answering";
-    $("teach-rollout").textContent = `Trial (${mode}): version ${version} ${what}.`;
+    const { version, mode, share, tried, agreement, compared, missing } = rollout;
+    const what =
+      mode === "canary"
+        ? `answers ${percent(share)} of the callers, ${tried.answers} calls so far`
+        : `answers copies of calls that nobody sees, ${compared} so far`;
+    const same = agreement === null ? "" : ` ${percent(agreement)} of its answers are those of the version in use.`;
+    $("teach-rollout").textContent = `Trial (${mode}): version ${version} ${what}.${same} It waits for ${missing}.`;
   }
 
   async #change(send, said) {
