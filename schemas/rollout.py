@@ -78,11 +78,11 @@ class RolloutOptions(_Document):
     mode: RolloutMode
     version: PositiveInt
     share: float = Field(
-        default=0.1,
+        default_factory=lambda given: 0.1 if given.get("mode") is RolloutMode.CANARY else 1.0,
         gt=0,
         le=1,
-        description="Canary: share of callers that it answers. Shadow: share of calls that are "
-        "copied to it, while no call waits.",
+        description="Canary: share of callers that it answers; 0.1 if absent. Shadow: share of "
+        "calls that may be copied to it; 1 if absent.",
     )
     rules: RolloutRules = RolloutRules()
 
@@ -126,7 +126,10 @@ class RolloutReport(Rollout):
     score_shift: float | None = Field(
         description="Shadow: mean difference of the score of the first label, tried less current."
     )
-    dropped: int = Field(description="Shadow: copies that were left out, since calls waited.")
+    dropped: int = Field(
+        description="Shadow: copies that were left out, since calls waited, or copies took their "
+        "share of the time."
+    )
     cost: float | None = Field(
         description="Mean duration of a run relative to that of the default version."
     )

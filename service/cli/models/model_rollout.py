@@ -36,7 +36,7 @@ MinAnswersOption = Annotated[
 def shadow(
     name: NameArgument,
     version: VersionArgument,
-    share: Annotated[str, typer.Option(help="Share of calls that are copied to it.")] = "10%",
+    share: Annotated[str, typer.Option(help="Share of calls that may be copied to it.")] = "100%",
     min_answers: MinAnswersOption = 50,
     max_disagreement: Annotated[
         str | None,

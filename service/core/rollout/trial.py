@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -23,6 +25,9 @@ Answer = Classification | LabelledAnswer
 Repeat = Callable[[Model, CallContext], Awaitable[Answer]]
 """Answer the input of a call by another version."""
 
+DUTY = 0.01
+"""Share of the time in which copies may run: so few calls meet one that the slowest hundredth of
+answers is hardly slower."""
 OWNER, PROTOCOL = "rollout", "shadow"
 """Of the calls that are copies, in the queue and in the metrics."""
 
@@ -39,16 +44,19 @@ class Trial:
         *,
         is_busy: Callable[[], bool],
         chance: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin to count.
 
         Args:
             is_busy: whether calls wait for a thread, so that a copy would delay them.
             chance: a number from 0 to 1, to choose the calls that are copied.
+            clock: seconds.
         """
         self.rollout = rollout
         self._name, self._registry, self._metrics = name, registry, metrics
-        self._is_busy, self._chance = is_busy, chance
+        self._is_busy, self._chance, self._clock = is_busy, chance, clock
+        self._rests_until = -math.inf
         self.current, self.tried, self.comparison = Evidence(), Evidence(), Comparison()
         self._shadow: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -101,8 +109,8 @@ class Trial:
     def copy(self, model: Model, answer: Answer, call: CallContext, repeat: Repeat) -> None:
         """Have the tried version answer a copy of a call, unless that would delay others.
 
-        One copy at a time, at the lowest priority, and none while calls wait: copies then are
-        dropped and counted.
+        One copy at a time, at the lowest priority, none while calls wait, and for ``DUTY`` of the
+        time at most: else copies are dropped and counted.
         """
         shadow = self.model
         if (
@@ -113,7 +121,8 @@ class Trial:
             or self._chance() >= self.rollout.share
         ):
             return
-        if self._shadow is not None or self._is_busy():
+        is_resting = self._clock() < self._rests_until
+        if self._shadow is not None or is_resting or self._is_busy():
             self.comparison.dropped += 1
             self._metrics.count(self._name, self.rollout.version, "dropped")
             return
@@ -126,6 +135,7 @@ class Trial:
     async def _compare(
         self, shadow: Model, answer: Answer, call: CallContext, repeat: Repeat
     ) -> None:
+        began = self._clock()
         try:
             with self._registry.lease(shadow):
                 found = await repeat(shadow, call)
@@ -137,6 +147,9 @@ class Trial:
             self.comparison.dropped += 1
             self._metrics.count(self._name, shadow.ref.version, "dropped")
             return
+        finally:
+            now = self._clock()
+            self._rests_until = now + (now - began) * (1 / DUTY - 1)
         self.tried.answers += 1
         self.tried.time(found.timing.inference_ms / 1000)
         if not answer.predictions or not found.predictions:

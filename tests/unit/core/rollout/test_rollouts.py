@@ -10,6 +10,7 @@ import pytest
 from schemas.errors import Conflict, ModelNotFound, NotFound
 from schemas.rollout import RolloutEnd, RolloutOptions
 from service.core.repository.repository import Repository
+from service.core.rollout import trial
 from service.core.rollout.trial import Trial, place_of
 from service.core.scheduling.call_context import CallContext
 from tests.support.models.house import House, opened
@@ -18,6 +19,11 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 OWNERS = [f"caller {number}" for number in range(200)]
+
+
+@pytest.fixture(autouse=True)
+def _no_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "DUTY", 1.0)
 
 
 def two_versions(*labels: str) -> Callable[[House], None]:
@@ -47,9 +53,9 @@ async def judge(house: House) -> RolloutEnd | None:
 
 
 def trial_of(house: House) -> Trial:
-    trial = house.rollouts.of("colours")
-    assert trial is not None
-    return trial
+    found = house.rollouts.of("colours")
+    assert found is not None
+    return found
 
 
 def default_of(house: House) -> int:
@@ -105,15 +111,29 @@ async def test_shadow_is_dropped_while_calls_wait(tmp_path: Path) -> None:
         assert house.counted("potoo_rollout_calls_total", version="2", outcome="dropped") == 3
 
 
+async def test_shadow_rests_so_that_copies_take_their_share_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "DUTY", 1e-9)
+    async with opened(tmp_path, two_versions()) as house:
+        await begin(house, "shadow")
+        await answer_of(house, "anna")
+        await eventually(lambda: trial_of(house).comparison.compared == 1)
+        for _ in range(3):
+            await answer_of(house, "anna")
+        report = house.rollouts.report("colours")
+        assert (report.dropped, report.compared, report.share) == (3, 1, 1.0)
+
+
 async def test_shadow_that_disagrees_is_rolled_back_by_rule(tmp_path: Path) -> None:
     async with opened(tmp_path, two_versions("green", "red", "blue")) as house:
         rules = {"min_answers": 5, "max_disagreement": 0.1}
         await begin(house, "shadow", share=1, rules=rules)
-        trial = trial_of(house)
-        while trial.comparison.compared < 5:
+        tried = trial_of(house)
+        while tried.comparison.compared < 5:
             assert await judge(house) is None
             await answer_of(house, "anna")
-            await eventually(lambda: not trial.is_copying)
+            await eventually(lambda: not tried.is_copying)
         assert await judge(house) is RolloutEnd.DISAGREEMENT
         assert (default_of(house), house.rollouts.of("colours")) == (1, None)
         with pytest.raises(NotFound, match=r"version 2 as a shadow, ended at .*: disagreement"):
