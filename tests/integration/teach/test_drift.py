@@ -32,8 +32,10 @@ def drift(caller: httpx.Client) -> dict[str, Any]:
 def test_other_pictures_than_those_shown_are_drift(tmp_path: Path) -> None:
     models = tmp_path / "models"
     shutil.copytree(BUNDLED_MODELS / "everyday", models / "everyday")
-    few = {"POTOO_DRIFT__MIN_ANSWERS": str(LEAST)}
-    with serve(tmp_path, models=models, **few) as live, live.client(SCOPES) as caller:
+    with (
+        serve(tmp_path, models=models, POTOO_DRIFT__MIN_ANSWERS=str(LEAST)) as live,
+        live.client(SCOPES) as caller,
+    ):
         dataset = add_photos(caller, "shapes", 20)
         assert run(caller, dataset, model="shapes")["state"] == "done"
         assert caller.get("/v1/models/shapes/drift").json()["sources"] == []
@@ -54,8 +56,10 @@ def test_other_pictures_than_those_shown_are_drift(tmp_path: Path) -> None:
 
 
 def test_drift_can_be_switched_off(tmp_path: Path) -> None:
-    off = {"POTOO_DRIFT__ENABLED": "false"}
-    with serve(tmp_path, models=BUNDLED_MODELS, **off) as live, live.client(SCOPES) as caller:
+    with (
+        serve(tmp_path, models=BUNDLED_MODELS, POTOO_DRIFT__ENABLED="false") as live,
+        live.client(SCOPES) as caller,
+    ):
         refused = caller.get("/v1/models/everyday/drift")
         assert refused.status_code == 404
         assert "drift.enabled" in refused.json()["detail"]
