@@ -38,7 +38,7 @@ from service.transport.http.middleware.forwarded_headers import ForwardedHeaders
 from service.transport.http.middleware.lean_route import ShortCut
 from service.transport.http.middleware.negotiation import HeadAsGet
 from service.transport.http.middleware.openapi import add_openapi, operation_id
-from service.transport.http.routes import health, models, scalers
+from service.transport.http.routes import health, models, scalers, trials
 from service.transport.http.routes.cameras import cameras
 from service.transport.http.routes.cameras import events as camera_events
 from service.transport.http.routes.classify import add_classify_routes
@@ -171,6 +171,8 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
         *(v2.health, v2.router, v2.management),
         *(
             models.readers,
+            trials.readers,
+            trials.writers,
             models.writers,
             cameras.router,
             cameras.pictures,
@@ -202,7 +204,7 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
     bodies += (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES)
     bodies += (*admin.BODIES, *cameras.BODIES, *sensors.BODIES, *sensor_windows.BODIES)
     bodies += (*datasets.BODIES, *photos.BODIES, *runs.BODIES)
-    bodies += (*preprocess_numeric.BODIES, *scalers.BODIES, *TEXT_BODIES)
+    bodies += (*preprocess_numeric.BODIES, *scalers.BODIES, *trials.BODIES, *TEXT_BODIES)
     bodies += compat.bodies(settings.compatibility)
     add_openapi(app, bodies, settings.docs)
 

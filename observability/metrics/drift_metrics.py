@@ -19,21 +19,21 @@ class DriftMetrics:
         self._is_shared = MULTIPROCESS_FOLDER in os.environ
         labels = ["model", "version", "source"]
         self._psi = Gauge(
-            "potoo_drift_psi",
+            "potoo_drift_psi_ratio",
             "Population stability index of recent answers against the reference.",
             [*labels, "quantity"],
             multiprocess_mode="livemax",
             registry=registry,
         )
         self._drifted = Gauge(
-            "potoo_drifted",
+            "potoo_drift_state",
             "1 while recent answers have drifted from the reference, more than by chance.",
             labels,
             multiprocess_mode="livemax",
             registry=registry,
         )
         self._answers = Gauge(
-            "potoo_drift_answers",
+            "potoo_drift_window_size",
             "Answers within the window that is compared.",
             labels,
             multiprocess_mode="livesum",

@@ -15,7 +15,7 @@ class RolloutMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._share = Gauge(
-            "potoo_rollout_share",
+            "potoo_rollout_share_ratio",
             "Share of callers (canary) or of calls (shadow) that a tried version gets; 0: ended.",
             ["model", "version", "mode"],
             multiprocess_mode="max",
@@ -34,10 +34,10 @@ class RolloutMetrics:
             registry=registry,
         )
         self._shift = Gauge(
-            "potoo_rollout_score_shift_sum",
-            "Sum of the differences of the first score, tried less current version.",
+            "potoo_rollout_score_shift_ratio",
+            "Mean difference of the first score, tried less current version.",
             ["model"],
-            multiprocess_mode="sum",
+            multiprocess_mode="livemostrecent",
             registry=registry,
         )
         self._ended = Counter(
@@ -67,9 +67,9 @@ class RolloutMetrics:
         self._calls.labels(name, str(version), outcome).inc()
 
     def compare(self, name: str, shift: float) -> None:
-        """Count a call that both versions answered; ``shift``: of the first score."""
+        """Count a call that both versions answered; ``shift``: mean of first scores so far."""
         self._compared.labels(name).inc()
-        self._shift.labels(name).inc(shift)
+        self._shift.labels(name).set(shift)
 
     def ended(self, name: str, reason: RolloutEnd) -> None:
         """Count a rollout that ended by rule."""

@@ -12,6 +12,8 @@ from schemas.teach.dataset import PhotoSource
 
 RESULTS = ("added", "duplicate", "refused", "failed")
 """Refused: the photo is at fault; failed: the server is, such as a full disk."""
+WORTHS = ("unknown", "unsure", "narrow")
+NOT_KEPT = ("budget", "queue", "duplicate", "refused", "failed")
 FORMATS = ("folders", "csv", "label-studio")
 
 
@@ -35,12 +37,37 @@ class TeachMetrics:
             ["format", "result"],
             registry=registry,
         )
+        self._kept = Counter(
+            "potoo_photos_kept",
+            "Photos of cameras and requests that were kept to be labelled, by why.",
+            ["source", "worth"],
+            registry=registry,
+        )
+        self._not_kept = Counter(
+            "potoo_photos_not_kept",
+            "Photos worth a label that were not kept, by why.",
+            ["source", "reason"],
+            registry=registry,
+        )
         for source in PhotoSource:
             for result in RESULTS:
                 self._photos.labels(source.value, result)
+        for source in (PhotoSource.CAMERA, PhotoSource.ANSWER):
+            for worth in WORTHS:
+                self._kept.labels(source.value, worth)
+            for reason in NOT_KEPT:
+                self._not_kept.labels(source.value, reason)
         for format_ in FORMATS:
             for result in ("done", "failed"):
                 self._imports.labels(format_, result)
+
+    def kept(self, source: PhotoSource, worth: str) -> None:
+        """Count a photo that was kept; ``worth``: why."""
+        self._kept.labels(source.value, worth).inc()
+
+    def not_kept(self, source: PhotoSource, reason: str) -> None:
+        """Count a photo worth a label that was not; ``reason``: one of ``NOT_KEPT``."""
+        self._not_kept.labels(source.value, reason).inc()
 
     def count_photos(self, source: PhotoSource, result: str, count: int) -> None:
         """Count photos; ``result``: one of ``RESULTS``."""

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from auth.store.database import Database
 from observability.logs.logging import get_logger
@@ -43,6 +44,9 @@ from service.settings import Settings
 from service.teach.on_demand import TeachOnDemand, teach_on_demand
 from service.transport.budget import BodyBudget
 
+if TYPE_CHECKING:
+    from service.teach.keeping.keeper import Keeper
+
 CANARY_TIMEOUT = 10.0
 DRIFT_SECONDS = 15.0
 """Between updates of the metrics of drift."""
@@ -63,6 +67,7 @@ class Runtime:
     teach: TeachOnDemand
     rollouts: Rollouts
     drift: DriftRecorder | None
+    keeper: Keeper | None
     shutdown: Shutdown = field(default_factory=Shutdown)
 
     @property
@@ -97,7 +102,9 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
         )
         stack.push_async_callback(rollouts.close)
         drift = _drift(settings, lifecycle, metrics)
-        classifier = _classifier(settings, lifecycle, rollouts, [drift] if drift else [])
+        keeper = _keeper(settings, metrics)
+        observers = [one for one in (drift, keeper) if one is not None]
+        classifier = _classifier(settings, lifecycle, rollouts, observers)
         watch = asyncio.create_task(
             classifier.watch(
                 interval=settings.inference.canary_interval_seconds, timeout=CANARY_TIMEOUT
@@ -139,6 +146,9 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
                 lambda: lifecycle.default_model,
             )
         )
+        if keeper is not None:
+            keeping = asyncio.create_task(keeper.run(lambda: teach.datasets))
+            stack.push_async_callback(_stop, keeping)
         yield Runtime(
             pool=pool,
             classifier=classifier,
@@ -151,6 +161,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
             teach=teach,
             rollouts=rollouts,
             drift=drift,
+            keeper=keeper,
         )
 
 
@@ -240,6 +251,15 @@ def _drift(settings: Settings, lifecycle: Lifecycle, metrics: Metrics) -> DriftR
         min_answers=wanted.min_answers,
         reference_answers=wanted.reference_answers,
     )
+
+
+def _keeper(settings: Settings, metrics: Metrics) -> Keeper | None:
+    """Return what keeps photos; without rules, its modules are not imported."""
+    if not settings.teach.keep:
+        return None
+    from service.teach.keeping.keeper import Keeper
+
+    return Keeper(settings.teach.keep, metrics.teach)
 
 
 async def _measure(drift: DriftRecorder) -> None:

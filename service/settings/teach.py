@@ -4,6 +4,38 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.teach.dataset import DATASET_NAME_PATTERN
+
+
+class KeepRule(BaseModel):
+    """Member of ``[[teach.keep]]``: photos worth a label that go into a dataset."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: str = Field(pattern=DATASET_NAME_PATTERN, description="must exist")
+    models: tuple[str, ...] = Field(
+        default=(), max_length=100, description="whose answers count; empty: all"
+    )
+    cameras: tuple[str, ...] = Field(
+        default=(), max_length=1000, description="whose frames are kept; `*`: all"
+    )
+    accounts: tuple[str, ...] = Field(
+        default=(), max_length=1000, description="whose requests are kept; `*`: all"
+    )
+    below: float = Field(
+        default=0.8, ge=0, le=1, description="keep photos whose first score is lower"
+    )
+    margin: float = Field(
+        default=0.2, ge=0, le=1, description="or less above the second score than this"
+    )
+    per_hour: int = Field(default=20, ge=1, le=10_000, description="photos of one source kept")
+    max_bytes: int = Field(
+        default=2**30,
+        ge=2**20,
+        le=2**50,
+        description="of kept photos without a label; beyond it the oldest are removed",
+    )
+
 
 class TeachSettings(BaseModel):
     """Group ``[teach]``; ``[limits]`` hold too, such as bytes and pixels of one photo."""
@@ -31,4 +63,7 @@ class TeachSettings(BaseModel):
         ge=0,
         le=2**50,
         description="bytes of the disk that photos leave free",
+    )
+    keep: tuple[KeepRule, ...] = Field(
+        default=(), max_length=20, description="photos worth a label that are kept"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from contextvars import Context
@@ -64,6 +65,15 @@ class TeachOnDemand:
             entering = self._stack.enter_async_context(self._open_runs(self.datasets))
             opening = self._opening = asyncio.create_task(entering, context=Context())
         return await asyncio.shield(opening)
+
+    async def sweep(self) -> None:
+        """Remove files that a killed process left, and features that are not used any more."""
+        await self.datasets.writer.sweep()
+        if self._features.exists():
+            from service.teach.datasets.store.files import in_thread
+            from service.teach.features.cache import FeatureCache
+
+            await in_thread(lambda: FeatureCache(self._features).sweep(time.time()))
 
     async def close(self) -> None:
         """Stop doing runs: those that are not finished go on after the next start."""
@@ -139,6 +149,6 @@ async def _has_runs(database: Database) -> bool:
 
 async def _sweep(teach: TeachOnDemand) -> None:
     try:
-        await teach.datasets.writer.sweep()
+        await teach.sweep()
     except (NotReady, OSError) as error:
         get_logger("teach").warning("photos not swept", reason=str(error))

@@ -160,7 +160,7 @@ class Trial:
         self.comparison.agreed += agreed
         self.comparison.shift += other.score - first.score
         self._metrics.count(self._name, shadow.ref.version, "agreed" if agreed else "differed")
-        self._metrics.compare(self._name, other.score - first.score)
+        self._metrics.compare(self._name, self.comparison.shift / self.comparison.compared)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._shadow = None

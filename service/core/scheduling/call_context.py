@@ -16,6 +16,7 @@ class CallContext:
         weight: of the owner, at least 1: its share of the turns beside those of other owners.
         protocol: label of the call in the metrics; the core does not interpret it.
         timeout: seconds from the moment that the input is complete; None for the default.
+        may_keep: whether the caller lets the server keep the input, where a rule says so.
     """
 
     owner: str
@@ -23,3 +24,4 @@ class CallContext:
     protocol: str
     priority: Priority = Priority.NORMAL
     timeout: float | None = None
+    may_keep: bool = True

@@ -24,7 +24,7 @@ from schemas.teach.dataset import (
 from service.coordination.subjects import NameTaken, TooMany
 from service.settings.teach import TeachSettings
 from service.teach.datasets.labelling import known_labels
-from service.teach.datasets.photos.inspecting import PhotoInspector
+from service.teach.datasets.photos.inspecting import Inspected, PhotoInspector
 from service.teach.datasets.photos.writing import (
     NewPhoto,
     PhotoWriter,
@@ -227,6 +227,10 @@ class PhotoAdministration:
             raise Conflict(message)
         await self._label(dataset, existing.id, labels, by=by)
         return await self._shown(dataset, existing.id), False
+
+    async def inspect(self, image: bytes, dataset: str) -> Inspected:
+        """Decode a photo on the worker pool; see ``PhotoInspector.inspect``."""
+        return await self._inspector.inspect(image, dataset)
 
     async def change(self, dataset: str, photo_id: str, change: PhotoChange, *, by: str) -> Photo:
         """Change the labels or the group of a photo.

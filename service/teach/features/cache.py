@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Collection
 from contextlib import suppress
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+UNUSED_DAYS = 30
 _PART = ".part-"
 _PREFIX_CHARS = 2
 
@@ -52,6 +54,27 @@ class FeatureCache:
         except BaseException:
             Path(part).unlink(missing_ok=True)
             raise
+
+    def use(self, extractor: str) -> None:
+        """Note that the features of an extractor are in use, so that ``sweep`` leaves them."""
+        with suppress(OSError):
+            os.utime(self._folder / extractor)
+
+    def sweep(self, now: float) -> int:
+        """Remove features that no job has used for ``UNUSED_DAYS``; return how many extractors.
+
+        Their bases were removed or replaced, most likely; else they are computed again.
+
+        Args:
+            now: seconds since the epoch.
+        """
+        removed = 0
+        with suppress(OSError):
+            for folder in list(self._folder.iterdir()):
+                if now - folder.stat().st_mtime > UNUSED_DAYS * 86_400:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    removed += 1
+        return removed
 
     def forget(self, photos: Collection[str]) -> None:
         """Remove the features of photos, by their digests, of every base."""

@@ -77,6 +77,7 @@ class Extracting:
                 not finite.
         """
         extractor, cache = self.open(job), FeatureCache(Path(job.cache))
+        cache.use(extractor.digest)
         features_NVD = np.empty((len(photos), extractor.views, extractor.width), np.float32)
         kept: list[JobPhoto] = []
         missing: list[str] = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import socket
+import struct
 
 import pytest
 
@@ -227,3 +229,18 @@ async def test_newest_frame_wins_over_a_slow_consumer() -> None:
     places = [images.index(image) for image in seen]
     assert places == sorted(places)
     assert len(seen) < len(images) / 2
+
+
+async def test_camera_that_closes_at_once_is_named_each_time() -> None:
+    async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+        writer.transport.abort()
+
+    async with await asyncio.start_server(close, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        for _ in range(50):
+            with pytest.raises(SourceFailed) as failed:
+                await first_frame(f"http://127.0.0.1:{port}/a.jpg")
+            assert failed.value.reason in {CameraFailure.ENDED, CameraFailure.UNREACHABLE}

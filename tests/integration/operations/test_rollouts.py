@@ -61,7 +61,9 @@ def test_shadow_is_reported_and_ended(shop: Shop) -> None:
     assert wait_until(lambda: answers(shop) == 1 and int(str(report(shop)["compared"])) >= 3)
     found = report(shop)
     assert (found["agreement"], found["mode"], found["version"]) == (0.0, "shadow", 2)
-    assert 'potoo_rollout_share{mode="shadow",model="colours",version="2"} 1.0' in metrics(shop)
+    assert 'potoo_rollout_share_ratio{mode="shadow",model="colours",version="2"} 1.0' in metrics(
+        shop
+    )
     assert shop.client.delete("/v1/models/colours/rollout").status_code == 204
     assert shop.client.delete("/v1/models/colours/rollout").status_code == 404
     gone = shop.client.get("/v1/models/colours/rollout")

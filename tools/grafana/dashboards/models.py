@@ -133,7 +133,7 @@ _DRIFT = Row(
             "chance.",
             (
                 Query(
-                    f"max by (model, version, source, quantity) (potoo_drift_psi{{{MODEL}}})",
+                    f"max by (model, version, source, quantity) (potoo_drift_psi_ratio{{{MODEL}}})",
                     "{{model}} {{version}} {{source}} {{quantity}}",
                 ),
             ),
@@ -145,7 +145,7 @@ _DRIFT = Row(
             "Within the window.",
             (
                 Query(
-                    f"sum by (model, version, source) (potoo_drift_answers{{{MODEL}}})",
+                    f"sum by (model, version, source) (potoo_drift_window_size{{{MODEL}}})",
                     "{{model}} {{version}} {{source}}",
                 ),
             ),
@@ -219,7 +219,7 @@ _ROLLOUTS = Row(
             "Of callers (canary) or calls (shadow) that the tried version gets.",
             (
                 Query(
-                    f"max by (model, version, mode) (potoo_rollout_share{{{MODEL}}})",
+                    f"max by (model, version, mode) (potoo_rollout_share_ratio{{{MODEL}}})",
                     "{{model}} {{version}} {{mode}}",
                 ),
             ),

@@ -129,18 +129,19 @@ class Fetcher:
         transport = await stack.enter_async_context(
             httpx.AsyncHTTPTransport(verify=self._tls(url), trust_env=False)
         )
-        response = await transport.handle_async_request(
-            httpx.Request(
-                request.method,
-                url.at(address),
-                headers=request.headers,
-                extensions={
-                    "timeout": self._timeouts,
-                    # The certificate is checked against the name, not against the address.
-                    "sni_hostname": url.host,
-                },
-            )
+        extensions = {
+            "timeout": self._timeouts,
+            # The certificate is checked against the name, not against the address.
+            "sni_hostname": url.host,
+        }
+        sent = httpx.Request(
+            request.method, url.at(address), headers=request.headers, extensions=extensions
         )
+        try:
+            response = await transport.handle_async_request(sent)
+        except AttributeError:
+            # anyio asks a connection for its peer that uvloop has closed already.
+            raise httpx.RemoteProtocolError("disconnected") from None
         stack.push_async_callback(response.aclose)
         response.request = request
         return response

@@ -126,6 +126,20 @@ class PhotoStore:
         async with self._database.read() as session:
             return await session.scalar(query) or 0
 
+    async def kept_unlabelled(self, dataset: str) -> list[tuple[str, int]]:
+        """Return id and bytes of photos without a label that the server kept, the oldest first."""
+        query = (
+            select(PhotoRow.id, PhotoRow.bytes)
+            .where(
+                PhotoRow.dataset == dataset,
+                PhotoRow.label.is_(None),
+                PhotoRow.answer.is_not(None),
+            )
+            .order_by(PhotoRow.id)
+        )
+        async with self._database.read() as session:
+            return [(row.id, row.bytes) for row in await session.execute(query)]
+
     async def all(self, dataset: str) -> list[StoredPhoto]:
         """Return all photos of a dataset, in the order of adding."""
         return [photo async for photo in self.each(dataset)]

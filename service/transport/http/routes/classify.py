@@ -77,6 +77,8 @@ _BATCH_BODY = {
 }
 IMAGE_PROBLEMS = (400, 401, 403, 404, 406, 408, 409, 413, 415, 422, 429, 500, 503, 504)
 PROTOCOL = "http"
+KEEP_HEADER = "potoo-keep"
+"""Of a request, `no`: the photo must not be kept. Of a response, `may`: it may have been."""
 # A batch takes part of the queue at a time, so that other callers get their turn.
 BATCH_CONCURRENCY = 8
 _PRIORITIES = {priority.value: priority for priority in Priority}
@@ -117,6 +119,7 @@ async def classify(request: Request, options: Annotated[ManyModelsOptions, Query
             "request_id": request.scope["state"]["request_id"],
         },
         (b"server-timing", _server_timing(answer.timing)),
+        *_kept(request, ticket),
     )
 
 
@@ -145,6 +148,7 @@ async def _classify_each(request: Request, options: ManyModelsOptions, ticket: T
             "request_id": request.scope["state"]["request_id"],
         },
         (b"server-timing", _server_timing(first.timing)),
+        *_kept(request, ticket),
     )
 
 
@@ -172,7 +176,8 @@ async def classify_batch(
             "model": leased.model.ref,
             "results": results,
             "request_id": request.scope["state"]["request_id"],
-        }
+        },
+        *_kept(request, ticket),
     )
 
 
@@ -226,7 +231,18 @@ def call_of(request: Request, options: Scheduled) -> CallContext:
     timeout = None if options.timeout_ms is None else options.timeout_ms / 1000
     priority = _PRIORITIES[options.priority]
     principal = principal_of(request)
-    return CallContext(principal.name, principal.weight, PROTOCOL, priority, timeout)
+    call = CallContext(principal.name, principal.weight, PROTOCOL, priority, timeout)
+    if runtime_of(request).keeper is not None:
+        call.may_keep = request.headers.get(KEEP_HEADER, "").strip().lower() != "no"
+    return call
+
+
+def _kept(request: Request, ticket: Ticket) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the header that tells a caller that the server may keep the photo."""
+    keeper = runtime_of(request).keeper
+    if keeper is None or not ticket.call.may_keep or not keeper.may_keep(ticket.call.owner):
+        return ()
+    return ((KEEP_HEADER.encode(), b"may"),)
 
 
 class JsonResponse(Response):

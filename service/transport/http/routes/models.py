@@ -7,16 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 
 from auth.principal import Principal, Scope
-from schemas.drift import DriftReport
-from schemas.errors import NotFound
 from schemas.models import ModelInfo, ModelList
-from schemas.rollout import RolloutOptions, RolloutReport
 from schemas.serving import ChosenModel, Label, ModelVersion, ModelVersions
 from service.transport.dependencies import (
     ClassifierDep,
     ModelsDep,
     PrincipalDep,
-    RuntimeDep,
     require_model,
     requires,
 )
@@ -146,61 +142,6 @@ async def choose_default_model(
     await models.choose_default(name, by=principal.name)
     answers = classifier.default
     return ChosenModel(chosen=name, answers=answers.name if answers else None)
-
-
-@readers.get("/{name}/rollout", responses=problems(404))
-async def get_rollout(name: str, request: Request, runtime: RuntimeDep) -> RolloutReport:
-    """Describe the version that is tried beside the default one, and how it does.
-
-    `404` without one; the detail says how the last one ended.
-    """
-    require_model(request, name)
-    return runtime.rollouts.report(name)
-
-
-@readers.get("/{name}/drift", responses=problems(404))
-async def get_drift(name: str, request: Request, runtime: RuntimeDep) -> DriftReport:
-    """Compare the recent answers of a model with those of its reference.
-
-    By version, and by source: requests, and each camera.
-    """
-    require_model(request, name)
-    if runtime.drift is None:
-        raise NotFound("Answers are not recorded: the setting drift.enabled is off.")
-    return runtime.drift.report(name)
-
-
-@writers.put("/{name}/rollout")
-async def begin_rollout(
-    name: str,
-    options: RolloutOptions,
-    request: Request,
-    models: ModelsDep,
-    runtime: RuntimeDep,
-    principal: PrincipalDep,
-) -> RolloutReport:
-    """Try a version beside the default one, in place of another that is tried.
-
-    It is loaded and checked first.
-    """
-    require_model(request, name)
-    await models.begin_rollout(name, options, by=principal.name)
-    return runtime.rollouts.report(name)
-
-
-@writers.delete("/{name}/rollout", status_code=204)
-async def end_rollout(
-    name: str,
-    request: Request,
-    models: ModelsDep,
-    classifier: ClassifierDep,
-    principal: PrincipalDep,
-) -> None:
-    """End the rollout of a model; its default version stays."""
-    require_model(request, name)
-    classifier.model(name)
-    if not await models.end_rollout(name, by=principal.name):
-        raise NotFound("No version of the model is being tried.")
 
 
 def _seen_by(principal: Principal, versions: list[ModelVersion]) -> list[ModelVersion]:

@@ -79,9 +79,9 @@ async def test_first_answers_are_the_reference_of_a_source(tmp_path: Path) -> No
         assert by_name[Quantity.ABSTAINED].ks == pytest.approx(2 / 3)
         found.measure()
         labels = {"version": "1", "source": "requests"}
-        assert house.counted("potoo_drifted", **labels) == 1
-        assert house.counted("potoo_drift_answers", **labels) == 300
-        assert (house.counted("potoo_drift_psi", **labels, quantity="abstained") or 0) > 0.25
+        assert house.counted("potoo_drift_state", **labels) == 1
+        assert house.counted("potoo_drift_window_size", **labels) == 300
+        assert (house.counted("potoo_drift_psi_ratio", **labels, quantity="abstained") or 0) > 0.25
 
 
 async def test_old_answers_leave_the_window(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ async def test_versions_that_are_gone_are_forgotten(tmp_path: Path) -> None:
         await house.refresh()
         found.measure()
         assert found.report("colours").sources == []
-        assert house.counted("potoo_drifted", version="1", source="requests") is None
+        assert house.counted("potoo_drift_state", version="1", source="requests") is None
         with pytest.raises(ModelNotFound):
             found.report("other")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import UTC, datetime
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -21,11 +22,34 @@ from observability.metrics.metrics import (
 )
 from observability.metrics.model_metrics import STAGES
 from observability.metrics.worker_metrics import MULTIPROCESS_FOLDER
+from schemas.drift import DriftVerdict, Quantity, QuantityDrift, SourceDrift
 from schemas.errors import ErrorCode
+from schemas.rollout import Rollout, RolloutMode
 from tests.support.repository import ROOT
 
 ROW = re.compile(r"^\| (?P<names>`[^|]*`) \|(?P<labels>[^|]*)\|", re.MULTILINE)
 NAME = re.compile(r"`([\w.]+)`")
+BEGUN = datetime(2026, 12, 1, tzinfo=UTC)
+DRIFT = SourceDrift(
+    version=2,
+    source="requests",
+    verdict=DriftVerdict.DRIFTED,
+    reference="live",
+    answers=9,
+    since=BEGUN,
+    quantities=[
+        QuantityDrift(
+            quantity=Quantity.ABSTAINED,
+            verdict=DriftVerdict.DRIFTED,
+            psi=0.5,
+            chance_psi=0.1,
+            ks=0.4,
+            edges=(0.5,),
+            now=(4, 5),
+            reference=(9, 0),
+        )
+    ],
+)
 UNITS = (
     "_seconds",
     "_bytes",
@@ -70,6 +94,8 @@ def metrics() -> Metrics:
     made.sensors.count_fault("pump", "gap")
     made.sensors.set_state("pump", "worn")
     made.results.output("mqtt", "mqtt").backlog(1, 2.0)
+    made.rollouts.begin("a", Rollout(mode=RolloutMode.CANARY, version=2, begun=BEGUN, by="anna"))
+    made.drift.show("a", 2, "requests", DRIFT)
     return made
 
 

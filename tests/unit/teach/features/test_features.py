@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +128,16 @@ def test_a_damaged_file_is_no_features(tmp_path: Path, damage: bytes | str) -> N
     else:
         np.save(file, np.array([[{}]], object), allow_pickle=True)
     assert cache.get("e", "abcd") is None
+
+
+def test_features_that_no_job_uses_are_swept(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path)
+    for extractor in ("old", "used"):
+        cache.put(extractor, "ab" * 32, np.zeros((1, 3), np.float32))
+        os.utime(tmp_path / extractor, (1000, 1000))
+    cache.use("used")
+    cache.use("never computed")
+    assert cache.sweep(time.time()) == 1
+    assert cache.get("old", "ab" * 32) is None
+    assert cache.get("used", "ab" * 32) is not None
+    assert FeatureCache(tmp_path / "absent").sweep(time.time()) == 0
