@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from service.cli import calibrate, certs, classify, config, serve
+from service.cli.backup import restore
+from service.cli.backup.app import app as backup_app
 from service.cli.cameras.app import app as cameras_app
 from service.cli.identity import clients, keys, token, users
 from service.cli.main_command import new_app
@@ -27,4 +29,6 @@ app.add_typer(sensors_app, name="sensors")
 app.add_typer(datasets_app, name="datasets")
 app.command("teach")(teach.teach)
 app.command("calibrate")(calibrate.calibrate)
+app.add_typer(backup_app, name="backup")
+app.command("restore")(restore.restore)
 app.command("config")(config.config)

@@ -1,0 +1,1 @@
+"""``potoo backup`` and ``potoo restore``."""
