@@ -146,11 +146,12 @@ def read_archive(
         manifest = _manifest(members, head)
         for member in manifest.members:
             info, stream = next(members, (None, None))
-            if info is None or stream is None:
+            if info is None:
                 raise BackupRefused(f"{member.name} is missing: the file was cut off")
             if info.name != member.name:
                 raise BackupRefused(f"'{info.name}' is where {member.name} should be")
-            if info.type not in {tarfile.REGTYPE, tarfile.AREGTYPE} or info.size != member.size:
+            is_plain = info.type in {tarfile.REGTYPE, tarfile.AREGTYPE}
+            if stream is None or not is_plain or info.size != member.size:
                 raise BackupRefused(f"{member.name}: its kind or size is not that of the manifest")
             _copy(stream, member, place(member))
         if (more := next(members, None)) is not None:
@@ -200,7 +201,7 @@ def _members(
         below = cast("IO[bytes]", io.BufferedReader(cast("io.RawIOBase", stream), _PIECE))
         try:
             with tarfile.open(mode="r|", fileobj=below) as tar:
-                yield ((info, tar.extractfile(info)) for info in tar)
+                yield ((info, tar.extractfile(info) if info.isreg() else None) for info in tar)
             while below.read(_PIECE):  # to the authenticated end
                 pass
         except (tarfile.TarError, EOFError, ValueError, KeyError) as error:
