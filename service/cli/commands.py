@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.cli import calibrate, certs, classify, config, serve
+from service.cli import calibrate, certs, classify, config, doctor, serve
 from service.cli.backup import restore
 from service.cli.backup.app import app as backup_app
 from service.cli.cameras.app import app as cameras_app
@@ -31,4 +31,5 @@ app.command("teach")(teach.teach)
 app.command("calibrate")(calibrate.calibrate)
 app.add_typer(backup_app, name="backup")
 app.command("restore")(restore.restore)
+app.command("doctor")(doctor.doctor)
 app.command("config")(config.config)
