@@ -9,13 +9,13 @@ import asyncio
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from auth.store.database import HEAD, SIDE_FILES, open_database
 from schemas.errors import NotReady
-from service.backup.archive import read_archive, read_manifest
+from service.backup.archive import digest_file, read_archive, read_manifest
 from service.backup.manifest import (
     CAMERA_KEY,
     KEYS,
@@ -106,9 +106,15 @@ def restore(
         require_free(url, replace=replace)
     _require_room(settings, manifest, Path(url.database or ""), replace=replace)
     database = Path(url.database or "")
-    with _staging(settings.data_dir) as in_data, _staging(settings.models) as in_models:
+    same = _identical(settings.models, manifest)
+    has_models = any(_unit(one) not in same for one in manifest.below(MODELS))
+    # The repository may be read-only, as in the image.
+    models = _staging(settings.models) if has_models else nullcontext(Path())
+    with _staging(settings.data_dir) as in_data, models as in_models:
 
-        def place(member: Member) -> Path:
+        def place(member: Member) -> Path | None:
+            if member.path.parts[0] == MODELS and _unit(member) in same:
+                return None
             return (in_models if member.path.parts[0] == MODELS else in_data) / member.name
 
         if read_archive(file, passphrase, HEAD, place) != manifest:
@@ -153,12 +159,34 @@ def _require_room(settings: Settings, manifest: Manifest, database: Path, *, rep
     places += [settings.data_dir / KEYS_FOLDER] if manifest.below(KEYS) else []
     places += [settings.data_dir / KEY_FILE] if manifest.below(CAMERA_KEY) else []
     places += [settings.data_dir / PHOTOS_FOLDER] if manifest.below(PHOTOS) else []
-    places += [settings.models / Path(*one.path.parts[1:3]) for one in manifest.below(MODELS)]
+    same = _identical(settings.models, manifest)
+    units = {_unit(one) for one in manifest.below(MODELS)} - same
+    places += [settings.models / unit for unit in sorted(units)]
     full = next((one for one in places if _holds_something(one)), None)
     if full is not None and not replace:
         raise BackupRefused(
             f"{full} exists: --replace moves what is replaced aside and restores the backup"
         )
+
+
+def _unit(member: Member) -> Path:
+    """Return what is replaced as one: the folder of a version, or a policy."""
+    return Path(*member.path.parts[1:3])
+
+
+def _identical(models: Path, manifest: Manifest) -> set[Path]:
+    """Return the versions and policies that the repository has already, byte for byte."""
+    wanted: dict[Path, dict[str, str]] = {}
+    for one in manifest.below(MODELS):
+        wanted.setdefault(_unit(one), {})[one.name] = one.sha256
+    return {unit for unit, files in wanted.items() if _digests(models, unit) == files}
+
+
+def _digests(models: Path, unit: Path) -> dict[str, str]:
+    place = models / unit
+    files = [place] if place.is_file() else [one for one in place.rglob("*") if one.is_file()]
+    names = {file: f"{MODELS}/{file.relative_to(models).as_posix()}" for file in files}
+    return {name: digest_file(name, file).sha256 for file, name in names.items()}
 
 
 def _holds_something(place: Path) -> bool:
@@ -175,7 +203,8 @@ def _move_files(
         if manifest.below(name):
             moves.replace(in_data / name, data / place, data)
     # A version is a folder, replaced as one; policies are files.
-    for name in sorted({Path(*one.path.parts[1:3]) for one in manifest.below(MODELS)}):
+    same = _identical(models, manifest)
+    for name in sorted({_unit(one) for one in manifest.below(MODELS)} - same):
         new = in_models / MODELS / name
         _open_to_readers(new)
         moves.replace(new, models / name, models)

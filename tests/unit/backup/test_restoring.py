@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import stat
 from contextlib import closing
@@ -87,6 +88,14 @@ def test_parts_that_a_backup_lacks_stay(site: Site, elsewhere: Settings) -> None
     restore(elsewhere, site.back_up(), None, replace=True)
     assert (elsewhere.models / "colours" / "1" / "model.onnx").exists()
     assert (elsewhere.data_dir / "teach" / "photos" / "ab" / "cdef").exists()
+
+
+def test_models_that_are_there_already_are_left_alone(site: Site, elsewhere: Settings) -> None:
+    version = elsewhere.models / "colours" / "1"
+    shutil.copytree(site.settings.models, elsewhere.models)
+    inode = (version / "model.onnx").stat().st_ino
+    done = restore(elsewhere, site.back_up(*ALL), None)
+    assert (done.aside, (version / "model.onnx").stat().st_ino) == ((), inode)
 
 
 def test_open_database_is_not_replaced(site: Site, elsewhere: Settings) -> None:
