@@ -72,7 +72,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     potoo: str
     migration: str = Field(pattern=r"^[0-9]{4}$")
     made: datetime

@@ -101,10 +101,10 @@ def move_files(
             moves.replace(in_data / name, data / place, data)
     # A version is a folder, replaced as one; policies are files.
     same = identical(models, manifest)
-    for name in sorted({unit_of(one) for one in manifest.below(MODELS)} - same):
-        new = in_models / MODELS / name
+    for unit in sorted({unit_of(one) for one in manifest.below(MODELS)} - same):
+        new = in_models / MODELS / unit
         _open_to_readers(new)
-        moves.replace(new, models / name, models)
+        moves.replace(new, models / unit, models)
 
 
 def _open_to_readers(new: Path) -> None:

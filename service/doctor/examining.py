@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from service.doctor import machine, outside, parts
-from service.doctor.findings import Check, Finding, Level, Scene, failed
+from service.doctor.findings import Check, Finding, Level, Scene, failed, skipped
 from service.settings import Settings
 
 CHECKS: tuple[tuple[str, Check], ...] = (
@@ -31,6 +31,10 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("backup", machine.backups),
     ("telemetry", machine.telemetry),
 )
+OF_THE_FOLDER = frozenset(
+    {"database", "default model", "issuers", "trusted proxies", "data folder", "disk", "memory"}
+)
+"""Checks of a server on this machine: skipped on another one, which has only the site."""
 EXIT_STATUS = {Level.OK: 0, Level.SKIPPED: 0, Level.WARNING: 1, Level.FAILED: 2}
 
 
@@ -67,7 +71,11 @@ def examine(
             backups=backups,
             clock=clock,
         )
+        is_elsewhere = site is not None and not settings.data_dir.exists()
         for name, check in CHECKS:
+            if is_elsewhere and name in OF_THE_FOLDER:
+                yield skipped(name, f"there is no data folder {settings.data_dir} here")
+                continue
             try:
                 yield from check(scene)
             except Exception as error:  # noqa: BLE001 - the other checks must still run

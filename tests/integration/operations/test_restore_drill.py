@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from service.backup.creating import back_up
-from service.backup.manifest import BackupRefused
+from service.backup.manifest import BackupRefused, Part
 from service.backup.postgresql import ASIDE
 from service.backup.restoring import restore
 from service.settings import Settings, load_settings
@@ -21,6 +21,7 @@ from tests.support.teach.kit import photo
 
 PNG = {"content-type": "image/png"}
 PASSPHRASE = "correct horse battery"
+ALL: tuple[Part, ...] = ("models", "datasets", "events")
 BINS = "/v1/datasets/bins"
 
 
@@ -47,8 +48,9 @@ def is_back(server: LiveServer, person: Person, old_token: str) -> bool:
     return True
 
 
-def settings_of(folder: Path, **given: object) -> Settings:
-    return load_settings(data_dir=folder / "data", models=folder / "models", **given)
+def settings_of(folder: Path, database_url: str | None = None) -> Settings:
+    url = SecretStr(database_url) if database_url else None
+    return load_settings(data_dir=folder / "data", models=folder / "models", database_url=url)
 
 
 @pytest.mark.parametrize("passphrase", [None, PASSPHRASE])
@@ -59,7 +61,7 @@ def test_lost_machine_is_restored_on_another(tmp_path: Path, passphrase: str | N
     write_model(old / "models")
     with serve(old, models=old / "models") as server:
         person, token = used(server), server.token()
-        back_up(settings_of(old), file, ("models", "datasets", "events"), passphrase)
+        back_up(settings_of(old), file, ALL, passphrase)
         add_person(server)
     restore(settings_of(new), file, passphrase)
     with serve(new, models=new / "models", POTOO_ADMIN_PASSWORD="") as server:
@@ -81,12 +83,11 @@ def test_postgresql_is_restored_and_the_old_tables_are_kept(tmp_path: Path, post
     old.mkdir()
     new.mkdir()
     write_model(old / "models")
-    parts = ("models", "datasets", "events")
     with fresh_database(postgres) as first, fresh_database(postgres) as second:
         with serve(old, models=old / "models", POTOO_DATABASE_URL=first) as server:
             person, token = used(server), server.token()
-            back_up(settings_of(old, database_url=SecretStr(first)), file, parts, None)
-        target = settings_of(new, database_url=SecretStr(second))
+            back_up(settings_of(old, database_url=first), file, ALL, None)
+        target = settings_of(new, database_url=second)
         assert restore(target, file, None).aside == ()
         with pytest.raises(BackupRefused, match="the database is not empty"):
             restore(target, file, None)
@@ -104,6 +105,6 @@ def test_backup_of_sqlite_is_not_restored_into_postgresql(
     file = tmp_path / "site.backup"
     with serve(tmp_path, models=colours) as server:
         back_up(load_settings(data_dir=server.data_dir, models=colours), file, (), None)
-    target = settings_of(tmp_path / "new", database_url=SecretStr(postgres))
+    target = settings_of(tmp_path / "new", database_url=postgres)
     with pytest.raises(BackupRefused, match="the backup is of sqlite"):
         restore(target, file, None)

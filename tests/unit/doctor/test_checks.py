@@ -13,7 +13,7 @@ import pytest
 
 from service.backup.keeping import next_file
 from service.doctor import machine, outside, parts
-from service.doctor.examining import exit_status
+from service.doctor.examining import OF_THE_FOLDER, examine, exit_status
 from service.doctor.findings import Finding, Level, Scene
 from service.settings import Settings, load_settings
 
@@ -180,3 +180,17 @@ def test_unreachable_database_is_a_fault_without_its_password(scene: Scene) -> N
 )
 def test_exit_status_is_that_of_the_worst_finding(found: list[Level], expected: int) -> None:
     assert exit_status([Finding("x", level, "y") for level in found]) == expected
+
+
+def test_machine_without_a_data_folder_checks_the_site_alone(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path / "none")
+    found = {one.check: one.level for one in examine(settings, site="http://127.0.0.1:1")}
+    assert {found[name] for name in OF_THE_FOLDER} == {SKIPPED}
+    assert found["site"] is FAILED
+    assert not settings.data_dir.exists()
+
+
+def test_check_that_fails_does_not_end_the_others(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path, database_url="mysql://root@127.0.0.1/x")
+    found = {one.check: one.level for one in examine(settings)}
+    assert (found["database"], found["versions"], found["telemetry"]) == (FAILED, OK, OK)
