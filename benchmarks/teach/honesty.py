@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from benchmarks.teach.labelled import Labelled
 from service.teach.heads.fitting import FitOptions, Fitted, Targets, fit
 from service.teach.verdict.held_out import softmax
-from service.teach.verdict.refitting import Refitting
 from service.teach.verdict.verdict import judge
 
 SIZES = (20, 40, 80, 120, 200)
@@ -89,7 +88,7 @@ def _draw(
     gain = gains = None
     if verdict.forecast is not None and len(others) > 2 * size:
         gains = verdict.forecast.gain_low, verdict.forecast.gain_high
-        gain = _gain(fitted, data, order, size)
+        gain = _gain(fitted, data, order, options)
     threshold = verdict.calibration.threshold
     answered_N = scores_N >= (2 if threshold is None else threshold)
     return Draw(
@@ -109,13 +108,13 @@ def _fitted(data: Labelled, rows: NDArray[np.int_], options: FitOptions) -> tupl
     return fit(data.features_NVD[rows], targets, np.arange(len(rows)), options=options), targets
 
 
-def _gain(fitted: Fitted, data: Labelled, order: NDArray[np.int_], size: int) -> float:
-    """Return what twice the photos bring to the ridge of the learning curve, on all others."""
-    targets = Targets.of_labels(data.labels_N[order], len(data.classes))
-    refitting = Refitting(fitted.head.mapped(data.features_NVD[order, 0]), targets)
-    judged = np.arange(2 * size, len(order))
-    once, twice = (refitting(np.arange(count), judged).mean() for count in (size, 2 * size))
-    return float(twice - once)
+def _gain(fitted: Fitted, data: Labelled, order: NDArray[np.int_], options: FitOptions) -> float:
+    """Return what a head fitted to twice the photos answers better, on all others."""
+    size = len(fitted.held_out_NK)
+    twice, _ = _fitted(data, order[: 2 * size], options)
+    judged = order[2 * size :]
+    once_N, twice_N = (_answers(one, data, judged)[0] for one in (fitted, twice))
+    return float(twice_N.mean() - once_N.mean())
 
 
 def _answers(

@@ -25,9 +25,9 @@ def plot_accuracy(
         bars = left.bar(places, found, 0.36, color=colour, label=f"{kind} head")
         left.bar_label(bars, [f"{value:.1%}" for value in found], fontsize=8)
     left.set_xticks(np.arange(len(names)) + 0.19, names)
-    left.set_ylim(0, 1.12)
+    left.set_ylim(0, 1.2)
     left.set_title("Photos set aside, from all others", loc="left")
-    left.legend(frameon=False, loc="lower right")
+    left.legend(frameon=False, loc="upper right", ncols=2)
     for name in dict.fromkeys(row["data"] for row in pairs):
         rows = [row for row in pairs if row["data"] == name]
         photos = [row["photos of a class"] for row in rows]

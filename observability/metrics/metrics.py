@@ -26,6 +26,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from observability.metrics.camera_metrics import CameraMetrics
+from observability.metrics.drift_metrics import DriftMetrics
 from observability.metrics.memory import memory_limit
 from observability.metrics.model_metrics import ModelMetrics
 from observability.metrics.preprocess_metrics import PreprocessMetrics
@@ -157,6 +158,7 @@ class Metrics:
         self.preprocess = PreprocessMetrics(self.registry)
         self.teach = TeachMetrics(self.registry)
         self.rollouts = RolloutMetrics(self.registry)
+        self.drift = DriftMetrics(self.registry)
         self.runs = RunMetrics(self.registry)
         # Sign-in
         self.audit_events = Counter(

@@ -64,6 +64,26 @@ class RunSettings(BaseModel):
         )
 
 
+class DriftSettings(BaseModel):
+    """Group ``[drift]``: when answers have drifted from their reference."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(default=True, description="record how answers are spread")
+    window_seconds: float = Field(
+        default=86_400, ge=60, le=30 * 86_400, description="length of the window that is compared"
+    )
+    min_answers: int = Field(
+        default=200, ge=10, le=1_000_000, description="answers before a verdict is given"
+    )
+    reference_answers: int = Field(
+        default=1000,
+        ge=10,
+        le=1_000_000,
+        description="first answers that are the reference of a version that was not taught",
+    )
+
+
 class InferenceSettings(RunSettings):
     """Settings of all models, with overrides for single models."""
 

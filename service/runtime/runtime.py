@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from schemas.errors import ErrorCode
 from service import __version__
 from service.cameras.opening import Cameras, open_cameras
 from service.cameras.results.opening import open_results
+from service.core.drift.recorder import DriftRecorder
 from service.core.engine.pool import WorkerPool
 from service.core.engine.shared_base import SharedBases
 from service.core.lifecycle.lifecycle import Lifecycle
@@ -31,6 +32,7 @@ from service.core.rollout.rollouts import LabelledAnswers, Rollouts
 from service.core.serving.calibration import find_calibration
 from service.core.serving.classifier import Classifier
 from service.core.serving.model import Model
+from service.core.serving.observing import AnswerObserver
 from service.core.serving.trials import Trials
 from service.preprocess.preprocessing import Preprocessing
 from service.runtime.identity import Identity, keep_fresh, open_identity
@@ -42,6 +44,8 @@ from service.teach.on_demand import TeachOnDemand, teach_on_demand
 from service.transport.budget import BodyBudget
 
 CANARY_TIMEOUT = 10.0
+DRIFT_SECONDS = 15.0
+"""Between updates of the metrics of drift."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class Runtime:
     preprocessing: Preprocessing
     teach: TeachOnDemand
     rollouts: Rollouts
+    drift: DriftRecorder | None
     shutdown: Shutdown = field(default_factory=Shutdown)
 
     @property
@@ -91,13 +96,17 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
             lifecycle.registry, metrics.rollouts, is_busy=lambda: not pool.has_one_job
         )
         stack.push_async_callback(rollouts.close)
-        classifier = _classifier(settings, lifecycle, rollouts)
+        drift = _drift(settings, lifecycle, metrics)
+        classifier = _classifier(settings, lifecycle, rollouts, [drift] if drift else [])
         watch = asyncio.create_task(
             classifier.watch(
                 interval=settings.inference.canary_interval_seconds, timeout=CANARY_TIMEOUT
             )
         )
         stack.push_async_callback(_stop, watch)
+        if drift is not None:
+            measuring = asyncio.create_task(_measure(drift))
+            stack.push_async_callback(_stop, measuring)
         if settings.models_poll_seconds:
             watcher = asyncio.create_task(lifecycle.watch(settings.models_poll_seconds))
             stack.push_async_callback(_stop, watcher)
@@ -141,6 +150,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
             preprocessing=Preprocessing(settings.preprocess, classifier, pool, metrics.preprocess),
             teach=teach,
             rollouts=rollouts,
+            drift=drift,
         )
 
 
@@ -218,14 +228,38 @@ def _labelled_answers(database: Database) -> LabelledAnswers:
     return count
 
 
+def _drift(settings: Settings, lifecycle: Lifecycle, metrics: Metrics) -> DriftRecorder | None:
+    wanted = settings.drift
+    if not wanted.enabled:
+        return None
+    return DriftRecorder(
+        lifecycle.registry,
+        settings.models,
+        metrics.drift,
+        window_seconds=wanted.window_seconds,
+        min_answers=wanted.min_answers,
+        reference_answers=wanted.reference_answers,
+    )
+
+
+async def _measure(drift: DriftRecorder) -> None:
+    while True:
+        await asyncio.sleep(DRIFT_SECONDS)
+        drift.measure()
+
+
 def _classifier(
-    settings: Settings, lifecycle: Lifecycle, trials: Trials | None = None
+    settings: Settings,
+    lifecycle: Lifecycle,
+    trials: Trials | None = None,
+    observers: Sequence[AnswerObserver] = (),
 ) -> Classifier:
     return Classifier(
         lifecycle.registry,
         default_timeout=settings.inference.default_timeout_ms / 1000,
         max_tensor_batch=settings.limits.max_tensor_batch,
         trials=trials,
+        observers=observers,
     )
 
 

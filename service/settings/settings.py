@@ -37,7 +37,7 @@ from auth.settings import AuthSettings
 from observability.settings import ObservabilitySettings
 from schemas.operator_error import OperatorError
 from service.core.imaging.image_limits import ImageLimits
-from service.core.settings import InferenceSettings
+from service.core.settings import DriftSettings, InferenceSettings
 from service.modeltools.sources.model_sources import is_safe
 from service.settings import secret_files
 from service.settings.cameras import CameraSettings
@@ -245,6 +245,7 @@ class Settings(BaseSettings):
     preprocess: PreprocessSettings = PreprocessSettings()
     sensors: SensorSettings = SensorSettings()
     teach: TeachSettings = TeachSettings()
+    drift: DriftSettings = DriftSettings()
     webhooks: WebhookSettings = WebhookSettings()
     observability: ObservabilitySettings = ObservabilitySettings()
 

@@ -19,6 +19,7 @@ from service.core.series.preprocessing import Samples
 from service.core.serving.classification import Ranking
 from service.core.serving.image_tensors import ImageTensor
 from service.core.serving.model import Model
+from service.core.serving.observing import AnswerObserver
 from service.core.serving.queries.queries import ModelQueries
 from service.core.serving.registry import Registry
 from service.core.serving.text_tokens import TokenizedTexts
@@ -37,13 +38,14 @@ class Classifier(ModelQueries):
         default_timeout: float,
         max_tensor_batch: int = 64,
         trials: Trials | None = None,
+        observers: Sequence[AnswerObserver] = (),
     ) -> None:
         """``default_timeout``: seconds for a request without a time-out.
 
         ``max_tensor_batch``: the maximum number of images or tensor items in one request.
         """
         super().__init__(registry, max_tensor_batch)
-        self._trials = trials
+        self._trials, self._observers = trials, observers
         self._default_timeout = default_timeout
 
     def issue_ticket(
@@ -99,9 +101,12 @@ class Classifier(ModelQueries):
         until = ticket.deadline() if deadline is None else deadline
         trial = self._trial(ticket)
         if trial is None:
-            return model.ref, await model.classify(image, top_k, until, ticket.call)
+            answer = await model.classify(image, top_k, until, ticket.call)
+            self._observe(model, image, answer, ticket.call)
+            return model.ref, answer
         with watched(trial, model):
             answer = await model.classify(image, top_k, until, ticket.call)
+        self._observe(model, image, answer, ticket.call)
         trial.answered(model, answer)
         trial.copy(
             model,
@@ -148,6 +153,8 @@ class Classifier(ModelQueries):
             if isinstance(of_group, BaseException):
                 raise of_group
             answers.update(zip(group, of_group, strict=True))
+        for place, model in enumerate(models):
+            self._observe(model, image, answers[place], call)
         return [(model.ref, answers[place]) for place, model in enumerate(models)]
 
     async def image_tensor(self, image: bytes, ticket: Ticket) -> ImageTensor:
@@ -312,12 +319,12 @@ class Classifier(ModelQueries):
         """
         model, most = self._model_of(ticket), self._max_tensor_batch
         trial, until = self._trial(ticket), ticket.deadline()
-        if trial is None:
-            return await model.classify_all(images, top_k, until, ticket.call, most=most)
         with watched(trial, model):
             answers = await model.classify_all(images, top_k, until, ticket.call, most=most)
-        for answer in answers:
-            trial.answered(model, answer)
+        for image, answer in zip(images, answers, strict=True):
+            self._observe(model, image, answer, ticket.call)
+            if trial is not None:
+                trial.answered(model, answer)
         return answers
 
     async def infer(self, request: InferRequest, ticket: Ticket) -> InferResponse:
@@ -357,6 +364,12 @@ class Classifier(ModelQueries):
         if ticket.version is None and self._trials is not None:
             return self._trials.model_for(ticket.call.owner, found)
         return found
+
+    def _observe(
+        self, model: Model, image: bytes, answer: Classification, call: CallContext
+    ) -> None:
+        for observer in self._observers:
+            observer.answered(model, image, answer, call)
 
     def _trial(self, ticket: Ticket) -> Trial | None:
         """Return the trial that a call is part of: it named no version."""

@@ -42,10 +42,11 @@ class Trials(Protocol):
 
 
 @contextmanager
-def watched(trial: Trial, model: Model) -> Iterator[None]:
-    """Tell a trial of an error of the block, which is raised all the same."""
+def watched(trial: Trial | None, model: Model) -> Iterator[None]:
+    """Tell a trial, if there is one, of an error of the block, which is raised all the same."""
     try:
         yield
     except ServiceError as error:
-        trial.failed(model, error)
+        if trial is not None:
+            trial.failed(model, error)
         raise

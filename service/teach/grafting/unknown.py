@@ -72,5 +72,13 @@ class UnknownScore:
         squares_N -= np.sum((x_ND @ self.directions_DR) ** 2, axis=1)
         classes_NK = x_ND @ self.linear_KD.T + self.constant_K
         distance_N = np.sqrt(np.maximum(squares_N + classes_NK.min(axis=1), 0))
+        return self._odds(distance_N)
+
+    def share(self, distance_N: Numbers) -> Numbers:
+        """Return the probability of 'unknown' at distances, 0..1."""
+        share_N: Numbers = 1 / (1 + np.exp(-self._odds(distance_N)))
+        return share_N
+
+    def _odds(self, distance_N: Numbers) -> Numbers:
         z_N: Numbers = np.clip(STEEPNESS * (distance_N / self.threshold - 1), -MOST, MOST)
         return z_N

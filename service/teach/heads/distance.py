@@ -8,7 +8,7 @@ inverse is that of one variance, less a few directions: as many as there are pho
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +33,14 @@ class Distance:
         level: above 0.
         directions_DR: float64 [D, R].
         threshold: distances above it are unlike 95 % of the photos shown; infinite: not known.
+        held_out_N: of the photos shown, by those of other groups; NaN: not judged.
     """
 
     mean_KD: Numbers
     level: float
     directions_DR: Numbers
     threshold: float = np.inf
+    held_out_N: Numbers = field(default_factory=lambda: np.empty(0))
 
     def __call__(self, features_ND: Features) -> Numbers:
         """Return the distance of each photo to the nearest class mean, float64 [N], at least 0."""
@@ -70,7 +72,7 @@ def fit_distance(
     distance = _distance(x_ND, present_NK)
     _, numbers_N = np.unique(groups_N, return_inverse=True)
     folds_N = numbers_N.reshape(-1) % (_FOLDS if len(x_ND) <= _MANY else _FOLDS_OF_MANY)
-    held_out = []
+    held_out_N = np.full(len(x_ND), np.nan)
     for fold in np.unique(folds_N):
         own = folds_N == fold
         if own.all():
@@ -78,13 +80,13 @@ def fit_distance(
         other = _distance(x_ND[~own], present_NK[~own])
         # A photo whose classes the others do not show says nothing.
         fair = own & (present_NK & present_NK[~own].any(axis=0)).any(axis=1)
-        held_out.append(other(x_ND[fair]))
-    found_N = np.sort(np.concatenate(held_out))
+        held_out_N[fair] = other(x_ND[fair])
+    found_N = np.sort(held_out_N[np.isfinite(held_out_N)])
     if not len(found_N):
         return distance
     # The next photo is below it with the probability wanted (conformal prediction).
     place = min(int(np.ceil(KNOWN * (len(found_N) + 1))), len(found_N)) - 1
-    return replace(distance, threshold=float(found_N[place]))
+    return replace(distance, threshold=float(found_N[place]), held_out_N=held_out_N)
 
 
 def _distance(x_ND: Numbers, present_NK: NDArray[np.bool_]) -> Distance:

@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from schemas.drift import REFERENCE_FILE
 from schemas.models import (
     HEAD_FILE,
     MANIFEST_FILE,
@@ -39,6 +40,7 @@ from service.teach.grafting.checking import check_equal
 from service.teach.grafting.graft import Graft, grafted, tail
 from service.teach.grafting.manifest import Taught, make_manifest
 from service.teach.grafting.problems import CannotGraft, GraphDiffers
+from service.teach.grafting.reference import reference_of
 from service.teach.grafting.unknown import UnknownScore
 from service.teach.heads.fitting import FitOptions, Fitted, Targets, fit
 from service.teach.heads.problems import CannotFit
@@ -228,6 +230,9 @@ def _write_version(job: Job, judged: _Judged, extractor: Extractor) -> None:
         source=job.dataset,
     )
     manifest: ModelManifest = make_manifest(taught)
+    reference = reference_of(fitted, manifest.abstain_below)
+    if reference is not None:
+        (folder / REFERENCE_FILE).write_text(reference.model_dump_json() + "\n")
     (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n")
 
 

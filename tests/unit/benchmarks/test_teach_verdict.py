@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.teach import flips, honesty, plots, saving
+from benchmarks.teach import accuracy, flips, honesty, plots, saving
 from benchmarks.teach.labelled import Labelled, load
 from service.teach.heads.fitting import FitOptions
 
@@ -57,3 +57,15 @@ def test_features_are_read_from_the_cache(tmp_path: Path) -> None:
     assert found.classes == ("a", "b")
     assert found.labels_N.tolist() == [1, 0, 1]
     assert found.of_classes((1,)).labels_N.tolist() == [0, 0]
+
+
+def test_accuracy_is_measured_and_plotted(data: Labelled, tmp_path: Path) -> None:
+    order = np.random.default_rng(1).permutation(300)
+    train, test = data.at(order[:200]), data.at(order[200:])
+    rows = [{"data": "drawn", **row} for row in (*accuracy.whole(train, test),)]
+    assert [row["head"] for row in rows] == ["linear", "kernel", "best"]
+    assert all(float(str(row["accuracy"])) > 0.8 for row in rows)
+    pairs = [{"data": "drawn", **row} for row in accuracy.of_pairs(train, test)]
+    assert len(accuracy.splits(data)) == 3
+    plots.plot_accuracy(rows, pairs, tmp_path / "accuracy.png")
+    assert (tmp_path / "accuracy.png").stat().st_size > 1000

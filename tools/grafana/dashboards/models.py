@@ -124,6 +124,35 @@ _VERSIONS = Row(
     ),
 )
 
+_DRIFT = Row(
+    "Drift",
+    (
+        Panel(
+            "Population stability index",
+            "Of recent answers against the reference: above 0.25 they have drifted, unless that is "
+            "chance.",
+            (
+                Query(
+                    f"max by (model, version, source, quantity) (potoo_drift_psi{{{MODEL}}})",
+                    "{{model}} {{version}} {{source}} {{quantity}}",
+                ),
+            ),
+            width=16,
+            alerts=("PotooModelDrifts",),
+        ),
+        Panel(
+            "Answers compared",
+            "Within the window.",
+            (
+                Query(
+                    f"sum by (model, version, source) (potoo_drift_answers{{{MODEL}}})",
+                    "{{model}} {{version}} {{source}}",
+                ),
+            ),
+        ),
+    ),
+)
+
 _SWAPS = Row(
     "Loads and swaps",
     (
@@ -239,5 +268,5 @@ MODELS = Dashboard(
     "models",
     "Potoo: models and swaps",
     "Models and versions in service, loads and swaps.",
-    (_NOW, _VERSIONS, _ROLLOUTS, _SWAPS),
+    (_NOW, _VERSIONS, _ROLLOUTS, _DRIFT, _SWAPS),
 )

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 
 from auth.principal import Principal, Scope
+from schemas.drift import DriftReport
 from schemas.errors import NotFound
 from schemas.models import ModelInfo, ModelList
 from schemas.rollout import RolloutOptions, RolloutReport
@@ -155,6 +156,18 @@ async def get_rollout(name: str, request: Request, runtime: RuntimeDep) -> Rollo
     """
     require_model(request, name)
     return runtime.rollouts.report(name)
+
+
+@readers.get("/{name}/drift", responses=problems(404))
+async def get_drift(name: str, request: Request, runtime: RuntimeDep) -> DriftReport:
+    """Compare the recent answers of a model with those of its reference.
+
+    By version, and by source: requests, and each camera.
+    """
+    require_model(request, name)
+    if runtime.drift is None:
+        raise NotFound("Answers are not recorded: the setting drift.enabled is off.")
+    return runtime.drift.report(name)
 
 
 @writers.put("/{name}/rollout")
