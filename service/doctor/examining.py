@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -54,13 +55,15 @@ def examine(
         backups: folder of backups.
         clock: seconds since the epoch.
     """
+    # The authorities of this machine, or those of SSL_CERT_FILE.
+    trusted = ssl.create_default_context()
     with ExitStack() as stack:
 
         def client(address: str | None) -> httpx.Client | None:
             if address is None:
                 return None
             return stack.enter_context(
-                httpx.Client(base_url=address, timeout=outside.TIMEOUT_SECONDS)
+                httpx.Client(base_url=address, timeout=outside.TIMEOUT_SECONDS, verify=trusted)
             )
 
         scene = Scene(

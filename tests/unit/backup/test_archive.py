@@ -123,7 +123,7 @@ def rename_first_member(name: str) -> Callable[[dict[str, Any]], None]:
     [
         (put("format", 2), "format is newer"),
         (put("migration", "9999"), "a later version, made this backup"),
-        (put("migration", "0001"), "has the revision 0006, not 0001|digest"),
+        (put("migration", "0001"), f"has the revision {HEAD}, not 0001"),
         (put("potoo", 1), "potoo"),
         (put("extra", 1), "extra"),
         (put("database", "postgresql"), "must list database/potoo.dump"),
