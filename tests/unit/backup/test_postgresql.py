@@ -10,6 +10,8 @@ from sqlalchemy import make_url
 from service.backup.manifest import BackupRefused
 from service.backup.postgresql import dump_postgresql
 
+pytestmark = pytest.mark.process
+
 URL = make_url("postgresql+asyncpg://potoo:a-secret@db.example:5433/accounts?ssl=require")
 RECORD = """#!/bin/sh
 echo "$0 $*" >> {log}
@@ -47,7 +49,7 @@ def test_password_is_in_the_environment_and_never_an_argument(programs: Path) ->
 
 def test_failure_of_a_program_is_told_in_one_line(programs: Path) -> None:
     write(programs / "psql", "#!/bin/sh\necho 'no\n  server' >&2\nexit 2\n")
-    with pytest.raises(BackupRefused, match="^psql: no server$"):
+    with pytest.raises(BackupRefused, match=r"^psql: no server$"):
         dump_postgresql(URL, programs / "x.dump", ())
 
 
