@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from service.backup.manifest import (
     BackupRefused,
     Kind,
     Manifest,
+    Member,
     Part,
 )
 from service.backup.postgresql import dump_postgresql
@@ -75,10 +76,20 @@ def back_up(
             made=made,
             database=kind,
             parts=tuple(sorted(set(parts))),
-            members=tuple(digest_file(*one) for one in files.items()),
+            members=tuple(_digested(files)),
         )
         write_archive(target, manifest, files, passphrase)
     return manifest
+
+
+def _digested(files: Mapping[str, Path]) -> Iterator[Member]:
+    """Read the files; a photo that was removed since the folder was listed is left out."""
+    for name, file in files.items():
+        try:
+            yield digest_file(name, file)
+        except FileNotFoundError:
+            if not name.startswith(f"{PHOTOS}/"):
+                raise
 
 
 def given_keys(settings: Settings) -> list[str]:

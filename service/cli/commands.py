@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from service.cli import calibrate, certs, classify, config, doctor, serve
-from service.cli.backup import restore
-from service.cli.backup.app import app as backup_app
+from service.cli import calibrate, certs, classify, config, serve
 from service.cli.cameras.app import app as cameras_app
 from service.cli.identity import clients, keys, token, users
 from service.cli.main_command import new_app
@@ -13,6 +11,8 @@ from service.cli.scalers.app import app as scalers_app
 from service.cli.sensors.app import app as sensors_app
 from service.cli.teach import teach
 from service.cli.teach.datasets.app import app as datasets_app
+from service.cli.upkeep import doctor, restore
+from service.cli.upkeep.app import app as backup_app
 
 app = new_app()
 app.command("serve")(serve.serve)

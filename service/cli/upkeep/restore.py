@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from service.cli.backup.options import (
+from service.cli.shared.options import ConfigOption, DataDirOption, plain_errors
+from service.cli.upkeep.options import (
     FileArgument,
     PassphraseFileOption,
     passphrase_of,
     tell_contents,
 )
-from service.cli.shared.options import ConfigOption, DataDirOption, plain_errors
 
 ReplaceOption = Annotated[
     bool,

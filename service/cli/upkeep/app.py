@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from service.cli.backup import making, showing
+from service.cli.upkeep import making, showing
 
 
 class _CreateUnlessNamed(TyperGroup):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.backup.options import PassphraseFileOption, given_passphrase, tell_contents
 from service.cli.shared.options import ConfigOption, DataDirOption, fail, plain_errors, tell
+from service.cli.upkeep.options import PassphraseFileOption, given_passphrase, tell_contents
 
 if TYPE_CHECKING:
     from service.backup.manifest import Part

@@ -1,1 +1,0 @@
-"""``potoo backup`` and ``potoo restore``."""
