@@ -48,6 +48,14 @@ FROM ${PYTHON_IMAGE}
 RUN groupadd --gid 10001 potoo \
  && useradd --uid 10001 --gid potoo --no-create-home --shell /usr/sbin/nologin potoo \
  && install --directory --owner potoo --group potoo --mode 0700 /data
+# pg_dump and pg_restore for `potoo backup`, of the server's version or later:
+# --build-arg POSTGRESQL_CLIENT=postgresql-client
+ARG POSTGRESQL_CLIENT=
+RUN if [ -n "$POSTGRESQL_CLIENT" ]; then \
+      apt-get update \
+      && apt-get install --yes --no-install-recommends "$POSTGRESQL_CLIENT" \
+      && rm -rf /var/lib/apt/lists/*; \
+    fi
 COPY --from=build /opt/potoo /opt/potoo
 COPY --from=build /opt/models /opt/models
 COPY --from=build /sbom /usr/share/sbom

@@ -35,6 +35,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from auth.store.copies import MigrationCopies
 from auth.store.direct_writes import Result, SqliteWriter, Statement, Steps, perform_on
 from observability.logs.logging import get_logger
 from observability.metrics.store_watch import StoreWatch
@@ -160,8 +161,12 @@ class Database:
 
         return postgresql.insert(into)
 
-    async def migrate(self) -> None:
-        """Migrate the tables; one server at a time."""
+    async def migrate(self, copies: MigrationCopies | None = None) -> None:
+        """Migrate the tables; one server at a time.
+
+        Args:
+            copies: keeps a copy of an embedded database with tables before they are changed.
+        """
         async with _available():
             async with self._engine.connect() as connection:
                 revision = await connection.run_sync(_revision)
@@ -170,6 +175,9 @@ class Database:
             if revision is not None and revision > HEAD:
                 message = "a later version of Potoo has changed its tables"
                 raise InvalidRequestError(message)
+            file = self._engine.url.database
+            if copies and revision and file and self.dialect == "sqlite":
+                await asyncio.to_thread(copies.keep, Path(file), revision)
             async with self._writing.begin() as connection:
                 if self.dialect == "postgresql":
                     lock = text("SELECT pg_advisory_xact_lock(:key)")
@@ -184,10 +192,13 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(url: URL) -> AsyncIterator[Database]:
+async def open_database(url: URL, copies: MigrationCopies | None = None) -> AsyncIterator[Database]:
     """Open the database and migrate its tables.
 
     A file of SQLite is closed to other users first: it holds hashes of passwords and tokens.
+
+    Args:
+        copies: see ``Database.migrate``.
 
     Raises:
         NotReady: if it does not answer.
@@ -212,7 +223,7 @@ async def open_database(url: URL) -> AsyncIterator[Database]:
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
     database = Database(engine)
     try:
-        await database.migrate()
+        await database.migrate(copies)
         yield database
     finally:
         await database.close()

@@ -11,6 +11,8 @@ from service.cli.scalers.app import app as scalers_app
 from service.cli.sensors.app import app as sensors_app
 from service.cli.teach import teach
 from service.cli.teach.datasets.app import app as datasets_app
+from service.cli.upkeep import doctor, restore
+from service.cli.upkeep.app import app as backup_app
 
 app = new_app()
 app.command("serve")(serve.serve)
@@ -27,4 +29,7 @@ app.add_typer(sensors_app, name="sensors")
 app.add_typer(datasets_app, name="datasets")
 app.command("teach")(teach.teach)
 app.command("calibrate")(calibrate.calibrate)
+app.add_typer(backup_app, name="backup")
+app.command("restore")(restore.restore)
+app.command("doctor")(doctor.doctor)
 app.command("config")(config.config)

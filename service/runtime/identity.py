@@ -26,6 +26,7 @@ from auth.signing.key_folder import KeyFolder
 from auth.signing.tokens import TokenSigner
 from auth.signing.verifier import Verifier
 from auth.store.accounts import AccountStore
+from auth.store.copies import MigrationCopies
 from auth.store.database import BadDatabaseUrl, Database, database_url, open_database
 from auth.store.revocations import Revocations
 from auth.store.sessions import Policy, SessionStore
@@ -39,6 +40,8 @@ from service.settings import Settings, SettingsError
 
 STORE_FILE = "potoo.db"
 KEYS_FOLDER = "keys"
+COPIES_FOLDER = "backups"
+"""Folder of copies of the embedded store, made before its tables are changed."""
 KEYS_SECONDS = 5.0
 """Interval of checks of the key folder."""
 PRUNE_SECONDS = 3600.0
@@ -122,7 +125,8 @@ async def open_identity(
     async with AsyncExitStack() as stack:
         folder = key_folder(settings)
         keys = folder.load()
-        database = await stack.enter_async_context(open_database(store_url(settings)))
+        copies = MigrationCopies(settings.data_dir / COPIES_FOLDER, settings.migration_copies)
+        database = await stack.enter_async_context(open_database(store_url(settings), copies))
         audit = Audit(metrics, sink)
         accounts = AccountStore(database)
 

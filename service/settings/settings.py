@@ -209,6 +209,13 @@ class Settings(BaseSettings):
         default=None,
         description="postgresql://USER:PASSWORD@HOST/NAME where replicas share accounts",
     )
+    migration_copies: int = Field(
+        default=3,
+        ge=0,
+        le=100,
+        description="copies of the embedded store, made in data_dir/backups before an upgrade "
+        "changes its tables, that are kept; 0: none",
+    )
     docs: Exposure = Field(default="open", description="/docs and /openapi.json: open, token, off")
     metrics: Exposure = Field(
         default="open", description="/metrics: open, token (scope `metrics`), off"

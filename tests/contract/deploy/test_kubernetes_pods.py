@@ -14,6 +14,8 @@ FILES = committed()
 DEPLOYMENT = only("Deployment", FILES["base/deployment.yaml"])
 POD = DEPLOYMENT["spec"]["template"]["spec"]
 JOB_POD = only("Job", FILES["calibrate/job.yaml"])["spec"]["template"]["spec"]
+CRON_JOB = only("CronJob", FILES["components/backup/cronjob.yaml"])
+BACKUP_POD = CRON_JOB["spec"]["jobTemplate"]["spec"]["template"]["spec"]
 KNOWN = {variable for _, variable, _, _ in describe_settings(Settings.model_construct())}
 
 
@@ -29,7 +31,7 @@ def named_by(pod: Object) -> dict[str, Any]:
 # Pods
 
 
-@pytest.mark.parametrize("pod", [POD, JOB_POD], ids=["server", "calibration"])
+@pytest.mark.parametrize("pod", [POD, JOB_POD, BACKUP_POD], ids=["server", "calibration", "backup"])
 def test_pod_meets_the_restricted_security_standard(pod: Object) -> None:
     """As https://kubernetes.io/docs/concepts/security/pod-security-standards/ has it, and more."""
     security = pod["securityContext"]
@@ -46,8 +48,20 @@ def test_pod_meets_the_restricted_security_standard(pod: Object) -> None:
     # Kubernetes would set variables of the Service that look like settings.
     assert pod["enableServiceLinks"] is False
     for volume in pod["volumes"]:
-        assert volume.keys() - {"name"} <= {"emptyDir", "secret"}
+        assert volume.keys() - {"name"} <= {"emptyDir", "persistentVolumeClaim", "secret"}
         assert "sizeLimit" in volume.get("emptyDir", {"sizeLimit": ""})
+
+
+def test_backups_do_not_overlap_and_are_no_servers() -> None:
+    spec = CRON_JOB["spec"]
+    assert spec["concurrencyPolicy"] == "Forbid"
+    labels = spec["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
+    assert labels["app.kubernetes.io/name"] == "potoo-backup"
+    assert named_by(BACKUP_POD).keys() <= KNOWN
+    arguments = container(BACKUP_POD)["args"]
+    assert [one for one in arguments if one.startswith("--")] == [
+        *("--folder", "--keep", "--with", "--passphrase-file"),
+    ]
 
 
 def test_namespace_enforces_the_restricted_standard() -> None:

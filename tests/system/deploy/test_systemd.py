@@ -87,6 +87,7 @@ def test_services_have_a_low_systemd_exposure(tmp_path: Path) -> None:
     said = analysed(tmp_path, "security", "--offline=yes", "--threshold=15", units=services)
     assert "Overall exposure level for potoo.service" in said
     assert "Overall exposure level for potoo-certs.service" in said
+    assert "Overall exposure level for potoo-backup.service" in said
 
 
 def test_restart_limit_stops_a_crash_loop() -> None:

@@ -1,0 +1,1 @@
+"""Backups: one file with the database, the keys and, by choice, models, photos and events."""

@@ -1,0 +1,1 @@
+"""``potoo backup``, ``potoo restore`` and ``potoo doctor``."""
