@@ -110,6 +110,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory, issuer_of_all: Issuer) -> It
         "POTOO_AUTH__FAILURES_FREE": "0",
         "POTOO_DEFAULT_MODEL": "colours",
         "POTOO_MODELS_POLL_SECONDS": "0.5",
+        "POTOO_DRIFT__MIN_ANSWERS": "10",
+        "POTOO_DRIFT__REFERENCE_ANSWERS": "10",
     }
     outputs = {
         "POTOO_MQTT__HOST": "127.0.0.1",
@@ -148,7 +150,21 @@ def scene(tmp_path_factory: pytest.TempPathFactory, issuer_of_all: Issuer) -> It
         ):
             assert wait_until(lambda: len(prometheus.value('up{job="potoo"} == 1')) == 2)
             publish(models, 2)  # a swap
+            try_as_shadow(a, 1)
             yield Scene(prometheus, (a, b), models)
+
+
+def try_as_shadow(server: LiveServer, version: int) -> None:
+    """Let copies of calls go to an old version, once a newer one is the default."""
+    options = {"mode": "shadow", "version": version}
+    with server.client("models:read models:write") as client:
+
+        def is_old() -> bool:
+            versions = client.get("/v1/models/colours").raise_for_status().json()["versions"]
+            return any(one["default"] and one["version"] > version for one in versions)
+
+        assert wait_until(is_old)
+        client.put("/v1/models/colours/rollout", json=options).raise_for_status()
 
 
 @contextmanager
