@@ -81,6 +81,7 @@ class Extracting:
         features_NVD = np.empty((len(photos), extractor.views, extractor.width), np.float32)
         kept: list[JobPhoto] = []
         missing: list[str] = []
+        not_finite = 0
         say(Message(said=Said.PROGRESS, total=len(photos)))
         for number, photo in enumerate(photos, 1):
             found: NDArray[np.float32] | None = None
@@ -91,6 +92,7 @@ class Extracting:
             except CallerError as error:
                 say(_skipped(photo, error.detail))
             except InferenceFailed:
+                not_finite += 1
                 say(_skipped(photo, "The base's numbers for it are not finite."))
             except OSError as error:
                 if error.errno in DISK_FULL:
@@ -107,6 +109,9 @@ class Extracting:
             )
             message = f"The files of {len(missing)} photos are missing: {shown}"
             raise RunFailed(RunFailure.PHOTOS_MISSING, message)
+        if photos and not_finite == len(photos):
+            message = "The base gives numbers that are not finite for every photo."
+            raise RunFailed(RunFailure.BASE_UNSUITABLE, message)
         return Extracted(tuple(kept), features_NVD[: len(kept)])
 
 
