@@ -83,16 +83,21 @@ def decide(
     tried: Evidence,
     comparison: Comparison,
     *,
-    is_ready: bool,
+    is_loaded: bool,
+    is_broken: bool,
 ) -> Decision:
     """Decide how a rollout goes on.
 
     Args:
-        is_ready: whether the tried version is loaded and passes its canary.
+        is_loaded: whether this process has loaded the tried version; a server that reads the
+            policy loads it seconds later.
+        is_broken: whether it cannot be loaded, or does not pass its canary.
     """
-    end = RolloutEnd.GOLDENS if not is_ready else _worse(options.rules, current, tried, comparison)
+    end = RolloutEnd.GOLDENS if is_broken else _worse(options.rules, current, tried, comparison)
     if end is not None:
         return Decision(end)
+    if not is_loaded:
+        return Decision(None, "the version to be loaded")
     rules = options.rules
     judged = comparison.compared if options.mode is RolloutMode.SHADOW else tried.answers
     if judged < rules.min_answers:

@@ -14,6 +14,7 @@ from observability.logs.logging import get_logger
 from observability.metrics.rollout_metrics import RolloutMetrics
 from schemas.errors import InferenceFailed, ServiceError
 from schemas.rollout import Rollout, RolloutCounts, RolloutMode, RolloutReport
+from schemas.serving import VersionState
 from service.core.imaging.answer import Classification, LabelledAnswer
 from service.core.rollout.rules import Comparison, Decision, Evidence, decide
 from service.core.scheduling.call_context import CallContext
@@ -73,6 +74,16 @@ class Trial:
         """Whether the tried version answers and passes its canary."""
         model = self.model
         return model is not None and model.is_ready
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the tried version cannot be loaded, or does not pass its canary."""
+        version = self._registry.version(self._name, self.rollout.version)
+        if version is None:
+            return False
+        if version.model is None:
+            return version.state is VersionState.FAILED
+        return not version.model.is_ready
 
     @property
     def is_copying(self) -> bool:
@@ -172,7 +183,12 @@ class Trial:
     def decide(self) -> Decision:
         """Decide by the rules of the rollout."""
         return decide(
-            self.rollout, self.current, self.tried, self.comparison, is_ready=self.is_ready
+            self.rollout,
+            self.current,
+            self.tried,
+            self.comparison,
+            is_loaded=self.model is not None,
+            is_broken=self.is_broken,
         )
 
     def report(self) -> RolloutReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from schemas.errors import Conflict, ModelNotFound, NotFound
 from schemas.rollout import RolloutEnd, RolloutOptions
+from schemas.serving import VersionState
 from service.core.repository.repository import Repository
 from service.core.rollout import trial
 from service.core.rollout.trial import Trial, place_of
@@ -225,3 +227,30 @@ async def test_pictures_of_other_kinds_agree_in_shadow(tmp_path: Path) -> None:
             await eventually(lambda: not trial_of(house).is_copying)
         report = house.rollouts.report("colours")
         assert (report.compared, report.agreement) == (2, 1.0)
+
+
+async def test_order_from_elsewhere_waits_until_the_version_is_loaded(tmp_path: Path) -> None:
+    """The command line writes the policy; a server loads a new folder at its next look but one."""
+    rollout = {"mode": "shadow", "version": 2, "begun": "2026-12-01T00:00:00Z", "by": "anna"}
+
+    def fill(house: House) -> None:
+        house.add(1, labels=["red", "green", "blue"])
+        house.policy('{"default": 1}')
+
+    async with opened(tmp_path, fill) as house:
+        house.add(2, labels=["red", "green", "blue"])
+        house.policy(json.dumps({"default": 1, "rollout": rollout}))
+        await house.lifecycle.refresh()
+        assert house.registry.find("colours", 1).is_ready
+        assert await judge(house) is None
+        assert house.rollouts.report("colours").missing == "the version to be loaded"
+        await house.refresh()
+        assert house.rollouts.report("colours").missing == "50 more answers, to be judged"
+
+
+async def test_version_that_a_server_cannot_load_is_ended(tmp_path: Path) -> None:
+    async with opened(tmp_path, two_versions()) as house:
+        await begin(house, "shadow")
+        house.registry.begin_unloading("colours", 2)
+        house.registry.set_state("colours", 2, VersionState.FAILED, "it is broken here")
+        assert await judge(house) is RolloutEnd.GOLDENS

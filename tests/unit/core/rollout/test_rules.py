@@ -7,11 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.rollout import RolloutEnd, RolloutMode, RolloutOptions, RolloutRules
-from service.core.rollout.rules import Comparison, Evidence, decide, least_excess, wilson
+from service.core.rollout.rules import Comparison, Decision, Evidence, decide, least_excess, wilson
 
 CANARY = RolloutOptions(mode=RolloutMode.CANARY, version=2)
 SHADOW = RolloutOptions(mode=RolloutMode.SHADOW, version=2)
 COUNTS = st.integers(0, 500)
+
+
+def decided(
+    options: RolloutOptions,
+    current: Evidence,
+    tried: Evidence,
+    comparison: Comparison,
+    *,
+    is_loaded: bool = True,
+    is_broken: bool = False,
+) -> Decision:
+    return decide(options, current, tried, comparison, is_loaded=is_loaded, is_broken=is_broken)
 
 
 def rules(**given: object) -> RolloutRules:
@@ -29,9 +41,14 @@ def test_interval_of_a_difference_is_that_of_the_paper() -> None:
     assert least_excess(56, 70, 48, 80) == pytest.approx(0.0524, abs=5e-5)
 
 
-def test_version_that_is_not_ready_is_ended_at_once() -> None:
-    decision = decide(CANARY, Evidence(), Evidence(), Comparison(), is_ready=False)
+def test_broken_version_is_ended_at_once() -> None:
+    decision = decided(CANARY, Evidence(), Evidence(), Comparison(), is_broken=True)
     assert decision.end is RolloutEnd.GOLDENS
+
+
+def test_version_that_is_not_loaded_yet_is_waited_for() -> None:
+    decision = decided(CANARY, Evidence(), Evidence(), Comparison(), is_loaded=False)
+    assert decision == Decision(None, "the version to be loaded")
 
 
 @pytest.mark.parametrize(
@@ -49,31 +66,30 @@ def test_version_that_is_not_ready_is_ended_at_once() -> None:
 def test_worse_version_is_ended_once_that_is_certain(
     current: Evidence, tried: Evidence, end: RolloutEnd | None
 ) -> None:
-    assert decide(CANARY, current, tried, Comparison(), is_ready=True).end is end
+    assert decided(CANARY, current, tried, Comparison()).end is end
 
 
 def test_shadow_that_disagrees_is_ended_where_the_rules_say_so() -> None:
     strict = SHADOW.model_copy(update={"rules": rules(max_disagreement=0.2)})
     differs, agrees = Comparison(100, 60), Comparison(100, 85)
-    assert decide(SHADOW, Evidence(), Evidence(), differs, is_ready=True).end is None
-    found = decide(strict, Evidence(), Evidence(100), differs, is_ready=True)
+    assert decided(SHADOW, Evidence(), Evidence(), differs).end is None
+    found = decided(strict, Evidence(), Evidence(100), differs)
     assert found.end is RolloutEnd.DISAGREEMENT
-    assert decide(strict, Evidence(), Evidence(100), agrees, is_ready=True).end is None
+    assert decided(strict, Evidence(), Evidence(100), agrees).end is None
 
 
 def test_version_is_promoted_after_enough_answers_alone() -> None:
     given = CANARY.model_copy(update={"rules": rules(promote_after=200)})
     for answers, end in ((49, None), (199, None), (200, RolloutEnd.PROMOTED)):
-        found = decide(given, Evidence(1000), Evidence(answers), Comparison(), is_ready=True)
+        found = decided(given, Evidence(1000), Evidence(answers), Comparison())
         assert found.end is end
-    assert decide(CANARY, Evidence(9999), Evidence(9999), Comparison(), is_ready=True).end is None
+    assert decided(CANARY, Evidence(9999), Evidence(9999), Comparison()).end is None
 
 
 def test_missing_evidence_is_said_in_words() -> None:
     given = CANARY.model_copy(update={"rules": rules(promote_after=200)})
     words = [
-        decide(given, Evidence(), Evidence(answers), Comparison(), is_ready=True).missing
-        for answers in (0, 60)
+        decided(given, Evidence(), Evidence(answers), Comparison()).missing for answers in (0, 60)
     ]
     assert words == ["50 more answers, to be judged", "140 more answers, to be promoted"]
 
@@ -86,5 +102,5 @@ def test_a_version_that_is_no_worse_is_never_ended(
     tried = Evidence(
         answers + more, max(errors - fewer_errors, 0), wrong=max(current.wrong - fewer_wrong, 0)
     )
-    found = decide(CANARY, current, tried, Comparison(), is_ready=True)
+    found = decided(CANARY, current, tried, Comparison())
     assert current.calls == 0 or found.end is None
