@@ -25,7 +25,7 @@ EVERYDAY = BUNDLED_MODELS / "everyday" / "1"
 
 def job_in(folder: Path, base: Path = EVERYDAY, each: int = 4) -> Job:
     """A job on drawn photos, with a folder for its files."""
-    photos = []
+    photos: list[JobPhoto] = []
     for place, label in enumerate(CLASSES):
         for number in range(each):
             data = drawn(label, number)
