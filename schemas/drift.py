@@ -50,7 +50,7 @@ class DriftReference(_Document):
 
 
 class DriftVerdict(StrEnum):
-    """What a comparison says."""
+    """Verdict of a comparison."""
 
     TOO_FEW = "too_few"
     STABLE = "stable"

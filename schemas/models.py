@@ -100,7 +100,7 @@ class Calibration(Document):
 
 
 class TaughtFrom(Document):
-    """What a taught version was made of: a base's graph up to its features, and a dataset."""
+    """Origin of a taught version: a base's graph up to its features, and a dataset."""
 
     name: ModelName
     version: PositiveInt

@@ -205,7 +205,7 @@ class DatasetList(BaseModel):
 
 
 class ServedAnswer(_Body):
-    """What a model answered when the photo was served."""
+    """Answer of a model for the photo when it was served."""
 
     model: str = Field(pattern=MODEL_NAME_PATTERN)
     version: int = Field(ge=1)
@@ -348,7 +348,7 @@ class MergedClass(BaseModel):
 
 
 class ImportReport(BaseModel):
-    """What an import did. Every file is added, a duplicate, or refused."""
+    """Report of an import. Every file is added, a duplicate, or refused."""
 
     dataset: str
     format: Literal["folders", "csv", "label-studio"]

@@ -60,7 +60,7 @@ class RunFailure(StrEnum):
 
 
 class RunOptions(BaseModel):
-    """What to teach, and how."""
+    """Options of a run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -66,7 +66,7 @@ class CurvePoint(_Part):
 
 
 class Forecast(_Part):
-    """What twice the labels would likely bring. Gains are shares: 0.03 is 3 points."""
+    """Forecast of twice the labels. Gains are shares: 0.03 is 3 points."""
 
     photos: int = Field(ge=1, description="Twice the labelled photos.")
     gain_low: float = Field(ge=-1, le=1, description="Lower end of an 80 % range.")
@@ -123,7 +123,7 @@ class Foreign(_Part):
 
 
 class Verdict(_Part):
-    """What the labelled photos say about a head."""
+    """Verdict of the labelled photos on a head."""
 
     kind: Literal["single", "multi"] = Field(description="Labels for each photo: one, or several.")
     classes: tuple[str, ...]

@@ -61,7 +61,7 @@ class Member(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a backup holds.
+    """Contents of a backup.
 
     Attributes:
         potoo: version of the program that made it.

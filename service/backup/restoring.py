@@ -34,7 +34,7 @@ from service.teach.datasets.store.files import FOLDER as PHOTOS_FOLDER
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore did.
+    """Result of a restore.
 
     Attributes:
         aside: where the replaced files are; and the schema of PostgreSQL, if there is one.

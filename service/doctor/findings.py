@@ -39,7 +39,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What checks look at.
+    """Subjects of the checks.
 
     Attributes:
         site: calls the server from outside; None if no address was given.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from service.settings.limits import LimitSettings
 from service.settings.settings import (
     CONFIG_VARIABLE,
     OF_ONE_MODEL,
     SECRETS_VARIABLE,
     CompatibilitySettings,
     Exposure,
-    LimitSettings,
     Settings,
     SettingsError,
     describe_settings,

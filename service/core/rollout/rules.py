@@ -19,7 +19,7 @@ Z = 1.959964
 
 @dataclass(slots=True)
 class Evidence:
-    """What was counted of one version.
+    """Counts of one version.
 
     Attributes:
         answers: calls that it answered.
@@ -54,7 +54,7 @@ class Evidence:
 
 @dataclass(slots=True)
 class Comparison:
-    """What was counted of calls that both versions answered.
+    """Counts of calls that both versions answered.
 
     Attributes:
         compared: such calls.
