@@ -34,7 +34,13 @@ ACME = services("compose.acme.yaml")
 SERVICES = services() | {"acme": ACME["acme"]}
 VOLUMES = parsed()["volumes"] | parsed("compose.acme.yaml")["volumes"]
 EDGES = {"caddy", "envoy"}
-MADE_BY_PREPARE = {"./secrets/potoo", "./secrets/grafana", "./secrets/postgres", "./secrets/redis"}
+MADE_BY_PREPARE = {
+    "./secrets/potoo",
+    "./secrets/alertmanager",
+    "./secrets/grafana",
+    "./secrets/postgres",
+    "./secrets/redis",
+}
 each_service = pytest.mark.parametrize("name", SERVICES)
 
 
@@ -159,7 +165,8 @@ def test_secrets_are_given_as_files_only() -> None:
 
 
 def test_prepared_secrets_are_exactly_those_mounted(tmp_path: Path) -> None:
-    prepare(["--site", "a.example", "--replicas", "2", "--folder", str(tmp_path)])
+    alerts = ["--alerts", "webhook:https://hooks.example/a"]
+    prepare(["--site", "a.example", "--replicas", "2", "--folder", str(tmp_path), *alerts])
     made = {f"./{path.relative_to(tmp_path)}" for path in (tmp_path / "secrets").iterdir()}
     mounted = {
         mount["source"]: (name, mount["target"])
@@ -302,7 +309,13 @@ def test_potoo_and_the_stores_have_only_internal_networks() -> None:
 
 def test_every_prepared_profile_starts_one_edge(tmp_path: Path) -> None:
     known = {profile for service in SERVICES.values() for profile in service.get("profiles", [])}
-    choices = [(), ("--small",), ("--stores",), ("--replicas", "2")]
+    choices = [
+        (),
+        ("--alerts", "ntfy:https://ntfy.example/a"),
+        ("--small",),
+        ("--stores",),
+        ("--replicas", "2"),
+    ]
     for number, choice in enumerate(choices):
         folder = tmp_path / str(number)
         folder.mkdir()
