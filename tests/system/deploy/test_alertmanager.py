@@ -42,6 +42,7 @@ def alertmanager(folder: Path, file: Path) -> Iterator[str]:
     program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
     if program is None:
         missing("alertmanager")
+    assert program
     address = f"127.0.0.1:{free_port()}"
     with (folder / "alertmanager.log").open("w") as log:
         process = subprocess.Popen(
