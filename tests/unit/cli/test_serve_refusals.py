@@ -224,6 +224,7 @@ WRONG = {
     "sensors.raw": '[{"port": 7701, "sensor": "pump", "allow": []}]',
     "sensors.mqtt_group": "a group/",
     "sensors.definitions": '{"pump": {"channels": 0}}',
+    "teach.keep": '[{"dataset": "no name"}]',
     "webhooks.urls": '["ftp://receiver"]',
     "webhooks.secret": "short",
     "auth.issuer": "i" * 256,
