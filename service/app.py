@@ -60,6 +60,7 @@ from service.transport.http.routes.sensors import (
     windows as sensor_windows,
 )
 from service.transport.http.routes.teach import datasets, photos, runs
+from service.transport.http.routes.training import federations
 from service.transport.http.routes.text import BODIES as TEXT_BODIES
 from service.transport.http.routes.text import add_text_routes
 from service.transport.http.server.models_line import models_line
@@ -187,6 +188,7 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
             runs.router,
             runs.single,
             runs.reports,
+            federations.router,
             preprocess_numeric.router,
             scalers.readers,
             scalers.writers,
@@ -203,7 +205,7 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
     bodies: tuple[type[BaseModel], ...] = (Problem, InferenceError)
     bodies += (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES)
     bodies += (*admin.BODIES, *cameras.BODIES, *sensors.BODIES, *sensor_windows.BODIES)
-    bodies += (*datasets.BODIES, *photos.BODIES, *runs.BODIES)
+    bodies += (*datasets.BODIES, *photos.BODIES, *runs.BODIES, *federations.BODIES)
     bodies += (*preprocess_numeric.BODIES, *scalers.BODIES, *trials.BODIES, *TEXT_BODIES)
     bodies += compat.bodies(settings.compatibility)
     add_openapi(app, bodies, settings.docs)
