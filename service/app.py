@@ -60,9 +60,9 @@ from service.transport.http.routes.sensors import (
     windows as sensor_windows,
 )
 from service.transport.http.routes.teach import datasets, photos, runs
-from service.transport.http.routes.training import federations
 from service.transport.http.routes.text import BODIES as TEXT_BODIES
 from service.transport.http.routes.text import add_text_routes
+from service.transport.http.routes.training import federations
 from service.transport.http.server.models_line import models_line
 from service.transport.http.server.protocol import STATE_KEY, ConnectionContext
 from service.transport.http.server.server import MODELS_KEY

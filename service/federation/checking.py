@@ -122,7 +122,6 @@ def _check_positive(sums: Sums) -> None:
     allowed = _TOLERANCE * max(largest, 0.0) + 1e-9 * sums.photos * float(mean_D @ mean_D)
     if least < -allowed or largest < -allowed:
         message = (
-            "The matrix of products is not positive semidefinite within classes: no photos "
-            "give it."
+            "The matrix of products is not positive semidefinite within classes: no photos give it."
         )
         raise UpdateRefused(UpdateFault.NOT_POSITIVE, message, "/numbers")

@@ -19,9 +19,7 @@ SHOWN = 10
 """Photos left out that are printed."""
 
 
-def subject_settings(
-    config: Path | None, data_dir: Path | None, models: Path | None
-) -> Settings:
+def subject_settings(config: Path | None, data_dir: Path | None, models: Path | None) -> Settings:
     """Return the settings of a command that reads photos and models."""
     from service.cli.shared.options import settings_with_models
     from service.cli.shared.service_settings import account_settings

@@ -94,7 +94,7 @@ def sums(
         )
 
 
-def _made(  # noqa: PLR0913, PLR0917 - the options of the command
+def _made(
     settings: Settings,
     source: str,
     base: str | None,
@@ -103,6 +103,8 @@ def _made(  # noqa: PLR0913, PLR0917 - the options of the command
     site: str,
     sequence: int,
 ) -> SiteSums:
+    from pydantic import TypeAdapter, ValidationError
+
     from schemas.federation import SiteName
     from schemas.teach.run import RunOptions
     from service.cli.shared.spec_options import checked
@@ -111,8 +113,6 @@ def _made(  # noqa: PLR0913, PLR0917 - the options of the command
     from service.federation.photos import NoSums, SumsOptions, sums_of_photos
     from service.teach.runs.preparing import Folders, find_base
     from service.teach.runs.problems import RunFailed
-
-    from pydantic import TypeAdapter, ValidationError
 
     try:
         TypeAdapter(SiteName).validate_python(site)

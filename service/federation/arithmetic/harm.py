@@ -93,8 +93,10 @@ def _judged(name: str, judge: str, sites: Mapping[str, Sums], strength: float) -
 
 
 def balanced(sums: Sums, wanted_K: NDArray[np.bool_]) -> Sums:
-    """Return the sums of as many photos, with as many of each wanted class, by the class means
-    and the covariance within classes. Each wanted class has photos.
+    """Return the sums of as many photos, the same number of each wanted class.
+
+    They follow from the class means and the covariance within classes. Each wanted class has
+    photos.
     """
     means_KD = sums.xy_KD / np.maximum(sums.counts_K, 1)[:, np.newaxis]
     labelled = float(sums.counts_K.sum())

@@ -93,9 +93,7 @@ def test_sites_with_a_class_each_make_a_model_that_answers(
     base = add(owner, "shapes")
     every = range(2 * EACH)
     north = sums(features, base, "north", {"disc": every})
-    south = sums(
-        features, base, "south", {"stripes": every}, names=("DISC", " Stripes")
-    )
+    south = sums(features, base, "south", {"stripes": every}, names=("DISC", " Stripes"))
     assert put(owner, "shapes", "north", north).status_code == 200
     shown = put(owner, "shapes", "south", south).json()
     assert [(one["name"], one["sites"]) for one in shown["classes"]] == [
@@ -210,9 +208,7 @@ def test_the_scope_is_required_and_bad_federations_refused(
     assert "taken" in [one["name"] for one in owner.get(FEDERATIONS).json()["federations"]]
 
 
-def test_the_command_writes_sums_that_the_server_takes(
-    owner: httpx.Client, tmp_path: Path
-) -> None:
+def test_the_command_writes_sums_that_the_server_takes(owner: httpx.Client, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
     from service.cli.commands import app

@@ -55,7 +55,9 @@ def test_the_strength_is_near_that_of_leave_one_out() -> None:
     given = photos(120)
     (sums,) = federated(given, [np.arange(120)]).values()
     targets = Targets.of_labels(given.labels_N, len(CLASSES))
-    rows = Rows(given.features_ND.astype(np.float64), targets.numbers(), np.ones(120), np.arange(120))
+    rows = Rows(
+        given.features_ND.astype(np.float64), targets.numbers(), np.ones(120), np.arange(120)
+    )
     ridge = Ridge(rows)
 
     def error(strength: float) -> float:
