@@ -57,7 +57,8 @@ class NewFederation(BaseModel):
     model: _ModelName = Field(description="Model that gets the versions; made if it is new.")
     base: _ModelName | None = Field(
         default=None,
-        description="Model whose features the sites use. If absent: imagenet, or the default model.",
+        description="Model whose features the sites use. If absent: imagenet, or the default "
+        "model.",
     )
     base_version: PositiveInt | None = Field(
         default=None, description="If absent: the default version."

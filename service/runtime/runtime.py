@@ -36,6 +36,7 @@ from service.core.serving.model import Model
 from service.core.serving.observing import AnswerObserver
 from service.core.serving.trials import Trials
 from service.federation.on_demand import FederationsOnDemand
+from service.parameters.on_demand import ParametersOnDemand
 from service.preprocess.preprocessing import Preprocessing
 from service.runtime.identity import Identity, keep_fresh, open_identity
 from service.runtime.process import give_memory_back
@@ -67,6 +68,7 @@ class Runtime:
     preprocessing: Preprocessing
     teach: TeachOnDemand
     federations: FederationsOnDemand
+    parameters: ParametersOnDemand
     rollouts: Rollouts
     drift: DriftRecorder | None
     keeper: Keeper | None
@@ -164,6 +166,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
             federations=FederationsOnDemand(
                 settings, models, identity.audit, lambda: lifecycle.default_model
             ),
+            parameters=ParametersOnDemand(settings, identity.audit),
             rollouts=rollouts,
             drift=drift,
             keeper=keeper,
