@@ -28,7 +28,7 @@ MAX_RANK = 8
 MAX_NAME_CHARS = 255
 SCALE = "::scale"
 _LENGTH = struct.Struct("<Q")
-_DTYPES = {"F32": np.dtype("<f4"), "I8": np.dtype("<i1")}
+_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "I8": np.dtype("<i1")}
 _NAMES = {np.dtype("<f4"): "F32", np.dtype("<i1"): "I8"}
 _METADATA = "__metadata__"
 Tensors = Mapping[str, NDArray[np.float32]]
@@ -156,7 +156,7 @@ def _entry(name: str, entry: object) -> tuple[np.dtype[Any], tuple[int, ...], in
     if not 1 <= len(name) <= MAX_NAME_CHARS or not isinstance(entry, dict):
         message = f"The header's entry of {_shown(name)} is not valid."
         raise BadTensors(message)
-    dtype = _DTYPES.get(str(entry.get("dtype")))
+    dtype: np.dtype[Any] | None = _DTYPES.get(str(entry.get("dtype")))
     if dtype is None:
         message = f"{_shown(name)} must be of F32 or I8."
         raise BadTensors(message)

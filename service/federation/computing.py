@@ -31,7 +31,7 @@ def site_sums(
         sequence: higher than that of the site's last sums.
     """
     present_NK = np.asarray(labels_N)[:, np.newaxis] == np.arange(len(classes))
-    used = np.flatnonzero(present_NK.any(axis=0))
+    used = [int(place) for place in np.flatnonzero(present_NK.any(axis=0))]
     sums = Sums.of(np.asarray(features_ND)[:, np.newaxis], present_NK[:, used])
     header = SumsHeader(
         site=site,

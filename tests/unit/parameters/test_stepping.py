@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from schemas.parameters import Adam, NewParameterRun, Sgd
 from service.parameters.stepping import Push, mean, shortened, step
+
+Values = dict[str, NDArray[np.float32]]
 
 
 def push(value: float, samples: int) -> Push:
@@ -47,7 +50,8 @@ def test_a_long_push_is_shortened_and_a_short_one_is_not() -> None:
 
 
 def test_momentum_adds_up() -> None:
-    values, moments = {"w": np.zeros(1, np.float32)}, {}
+    values: Values = {"w": np.zeros(1, np.float32)}
+    moments: Values = {}
     gradients, optimiser = {"w": np.ones(1, np.float32)}, Sgd(learning_rate=0.1, momentum=0.5)
     for number, expected in enumerate((-0.1, -0.25, -0.425), 1):
         values, moments = step(values, moments, gradients, optimiser, number)
@@ -57,7 +61,8 @@ def test_momentum_adds_up() -> None:
 def test_adam_takes_steps_of_its_rate_whatever_the_size() -> None:
     optimiser = Adam(kind="adam", learning_rate=0.01)
     for size in (1e-3, 1.0, 1e3):
-        values, moments = {"w": np.zeros(1, np.float32)}, {}
+        values: Values = {"w": np.zeros(1, np.float32)}
+        moments: Values = {}
         for number in (1, 2, 3):
             gradients = {"w": np.full(1, size, np.float32)}
             values, moments = step(values, moments, gradients, optimiser, number)

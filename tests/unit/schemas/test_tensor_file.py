@@ -26,9 +26,9 @@ def entry(dtype: str = "F32", shape: Any = (2,), offsets: Any = (0, 8)) -> dict[
 
 def test_tensors_are_read_as_they_were_written() -> None:
     dice = np.random.default_rng(0)
-    written = {
+    written: dict[str, np.ndarray] = {
         "weight": dice.normal(size=(3, 4)).astype(np.float32),
-        "bias": np.float32(dice.normal(size=3)),
+        "bias": dice.normal(size=3).astype(np.float32),
         "one": np.array(5, np.float32),
         "none": np.empty((0, 2), np.float32),
         "steps": np.arange(-3, 3, dtype=np.int8),
