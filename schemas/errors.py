@@ -142,10 +142,12 @@ class UpdateRefused(InvalidRequest):
     code = ErrorCode.UPDATE_REFUSED
     default_detail = "The update of the site is refused."
 
-    def __init__(self, fault: str, detail: str, pointer: str = "") -> None:
+    def __init__(
+        self, fault: str = "malformed", detail: str | None = None, pointer: str = ""
+    ) -> None:
         """``fault``: its name, in front of the reason; ``pointer``: to the part at fault."""
-        self.fault = fault
-        super().__init__(detail, violations=(Violation(f"/body{pointer}", f"{fault}: {detail}"),))
+        self.fault, reason = fault, detail or self.default_detail
+        super().__init__(reason, violations=(Violation(f"/body{pointer}", f"{fault}: {reason}"),))
 
 
 class Unauthenticated(CallerError):

@@ -53,7 +53,7 @@ def solve_fast(sums: Sums, strength: float) -> Solved:
     centred = Centred.of(sums)
     width = len(centred.mean_D)
     damped_DD = centred.xx_DD + max(strength * centred.scale, _NEGLIGIBLE) * np.eye(width)
-    weight_KD: Numbers = np.linalg.solve(damped_DD, centred.xy_DK).T
+    weight_KD = np.asarray(np.linalg.solve(damped_DD, centred.xy_DK).T, np.float64)
     return Solved(weight_KD, centred.mean_K - weight_KD @ centred.mean_D, strength)
 
 

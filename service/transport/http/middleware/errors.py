@@ -82,6 +82,7 @@ OTHERS_STATUS: dict[ErrorCode, int] = STATUS | {
     ErrorCode.INVALID_PARAMETER: 400,
     ErrorCode.UNSUPPORTED_IMAGE: 400,
     ErrorCode.INVALID_IMAGE: 400,
+    ErrorCode.UPDATE_REFUSED: 400,
 }
 """HTTP status per error code in other protocols, for every code: invalid input is a bad request."""
 
