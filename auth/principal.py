@@ -25,7 +25,7 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-RESERVED_SCOPES = frozenset({Scope.JOBS, Scope.TRAIN})
+RESERVED_SCOPES = frozenset({Scope.JOBS})
 """Unused scopes: accounts may have them, but they are not offered."""
 ALL_SCOPES = frozenset(Scope) - RESERVED_SCOPES
 """Scopes in use."""

@@ -6,11 +6,13 @@
     ├── CallerError                 the request is at fault; repeating it fails again
     │   ├── InvalidRequest          invalid_request, with the invalid fields
     │   │   ├── InvalidParameter    invalid_parameter
-    │   │   └── InvalidTensor       invalid_tensor
+    │   │   ├── InvalidTensor       invalid_tensor
+    │   │   └── UpdateRefused       update_refused
     │   ├── Unauthenticated         unauthenticated
     │   │   └── InvalidCredentials  invalid_credentials
     │   ├── InsufficientScope       insufficient_scope
     │   ├── ModelForbidden          model_forbidden
+    │   ├── SiteForbidden           site_forbidden
     │   ├── CrossOriginRefused      cross_origin_refused
     │   ├── NotFound                not_found
     │   │   └── ModelNotFound       model_not_found
@@ -49,10 +51,12 @@ class ErrorCode(StrEnum):
     INVALID_REQUEST = "invalid_request"
     INVALID_PARAMETER = "invalid_parameter"
     INVALID_TENSOR = "invalid_tensor"
+    UPDATE_REFUSED = "update_refused"
     UNAUTHENTICATED = "unauthenticated"
     INVALID_CREDENTIALS = "invalid_credentials"
     INSUFFICIENT_SCOPE = "insufficient_scope"
     MODEL_FORBIDDEN = "model_forbidden"
+    SITE_FORBIDDEN = "site_forbidden"
     CROSS_ORIGIN_REFUSED = "cross_origin_refused"
     NOT_FOUND = "not_found"
     MODEL_NOT_FOUND = "model_not_found"
@@ -132,6 +136,20 @@ class InvalidTensor(InvalidRequest):
     default_detail = "The tensors do not fit the model."
 
 
+class UpdateRefused(InvalidRequest):
+    """The update of a site, its sums or gradients, cannot be what its photos gave."""
+
+    code = ErrorCode.UPDATE_REFUSED
+    default_detail = "The update of the site is refused."
+
+    def __init__(
+        self, fault: str = "malformed", detail: str | None = None, pointer: str = ""
+    ) -> None:
+        """``fault``: its name, in front of the reason; ``pointer``: to the part at fault."""
+        self.fault, reason = fault, detail or self.default_detail
+        super().__init__(reason, violations=(Violation(f"/body{pointer}", f"{fault}: {reason}"),))
+
+
 class Unauthenticated(CallerError):
     """The access token is missing, invalid, expired or revoked."""
 
@@ -163,6 +181,13 @@ class ModelForbidden(CallerError):
 
     code = ErrorCode.MODEL_FORBIDDEN
     default_detail = "This account may not use that model."
+
+
+class SiteForbidden(CallerError):
+    """The account may not act for the site, or is not the owner."""
+
+    code = ErrorCode.SITE_FORBIDDEN
+    default_detail = "This account may not act for that site."
 
 
 class CrossOriginRefused(CallerError):

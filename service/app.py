@@ -62,6 +62,7 @@ from service.transport.http.routes.sensors import (
 from service.transport.http.routes.teach import datasets, photos, runs
 from service.transport.http.routes.text import BODIES as TEXT_BODIES
 from service.transport.http.routes.text import add_text_routes
+from service.transport.http.routes.training import federations, parameters
 from service.transport.http.server.models_line import models_line
 from service.transport.http.server.protocol import STATE_KEY, ConnectionContext
 from service.transport.http.server.server import MODELS_KEY
@@ -187,6 +188,9 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
             runs.router,
             runs.single,
             runs.reports,
+            federations.router,
+            parameters.router,
+            parameters.tensors,
             preprocess_numeric.router,
             scalers.readers,
             scalers.writers,
@@ -204,6 +208,7 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
     bodies += (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES)
     bodies += (*admin.BODIES, *cameras.BODIES, *sensors.BODIES, *sensor_windows.BODIES)
     bodies += (*datasets.BODIES, *photos.BODIES, *runs.BODIES)
+    bodies += (*federations.BODIES, *parameters.BODIES)
     bodies += (*preprocess_numeric.BODIES, *scalers.BODIES, *trials.BODIES, *TEXT_BODIES)
     bodies += compat.bodies(settings.compatibility)
     add_openapi(app, bodies, settings.docs)

@@ -64,6 +64,13 @@ class AuditEvent(StrEnum):
     PHOTO_REMOVED = "photo_removed"
     RUN_BEGUN = "run_begun"
     RUN_CANCELLED = "run_cancelled"
+    PARAMETERS_ADDED = "parameters_added"
+    PARAMETERS_REMOVED = "parameters_removed"
+    FEDERATION_ADDED = "federation_added"
+    FEDERATION_REMOVED = "federation_removed"
+    FEDERATION_PUBLISHED = "federation_published"
+    SITE_SUMS_SENT = "site_sums_sent"
+    SITE_SUMS_REMOVED = "site_sums_removed"
 
 
 FREQUENT = {AuditEvent.TOKEN_REFUSED, AuditEvent.RATE_LIMITED}

@@ -161,6 +161,7 @@ SCOPES = (
     "sensors",
     "stream",
     "teach",
+    "train",
 )
 """Scopes that are offered."""
 # Names reserved for later versions are taken too, but not shown.

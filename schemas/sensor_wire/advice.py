@@ -35,7 +35,7 @@ ADVICE: Mapping[str, Advice] = {
     ErrorCode.DEADLINE_EXCEEDED: "later",
     ErrorCode.INFERENCE_FAILED: "later",
     ErrorCode.INTERNAL_ERROR: "later",
-    # Of HTTP and of images: never sent to devices.
+    # Of HTTP, of images and of sites: never sent to devices.
     ErrorCode.CROSS_ORIGIN_REFUSED: "stop",
     ErrorCode.METHOD_NOT_ALLOWED: "stop",
     ErrorCode.NOT_ACCEPTABLE: "stop",
@@ -43,6 +43,8 @@ ADVICE: Mapping[str, Advice] = {
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: "stop",
     ErrorCode.UNSUPPORTED_IMAGE: "stop",
     ErrorCode.INVALID_IMAGE: "stop",
+    ErrorCode.UPDATE_REFUSED: "stop",
+    ErrorCode.SITE_FORBIDDEN: "stop",
     # Faults of samples: fatal where the frame says so.
     SensorFault.BAD_DATA: "later",
     SensorFault.TOO_LARGE: "stop",

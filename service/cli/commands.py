@@ -11,6 +11,7 @@ from service.cli.scalers.app import app as scalers_app
 from service.cli.sensors.app import app as sensors_app
 from service.cli.teach import teach
 from service.cli.teach.datasets.app import app as datasets_app
+from service.cli.training.app import app as sites_app
 from service.cli.upkeep import doctor, restore
 from service.cli.upkeep.app import app as backup_app
 
@@ -28,6 +29,7 @@ app.add_typer(cameras_app, name="cameras")
 app.add_typer(sensors_app, name="sensors")
 app.add_typer(datasets_app, name="datasets")
 app.command("teach")(teach.teach)
+app.add_typer(sites_app, name="sites")
 app.command("calibrate")(calibrate.calibrate)
 app.add_typer(backup_app, name="backup")
 app.command("restore")(restore.restore)

@@ -35,6 +35,8 @@ from service.core.serving.classifier import Classifier
 from service.core.serving.model import Model
 from service.core.serving.observing import AnswerObserver
 from service.core.serving.trials import Trials
+from service.federation.on_demand import FederationsOnDemand
+from service.parameters.on_demand import ParametersOnDemand
 from service.preprocess.preprocessing import Preprocessing
 from service.runtime.identity import Identity, keep_fresh, open_identity
 from service.runtime.process import give_memory_back
@@ -65,6 +67,8 @@ class Runtime:
     sensors: SensorsOnDemand
     preprocessing: Preprocessing
     teach: TeachOnDemand
+    federations: FederationsOnDemand
+    parameters: ParametersOnDemand
     rollouts: Rollouts
     drift: DriftRecorder | None
     keeper: Keeper | None
@@ -159,6 +163,10 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
             sensors=sensors,
             preprocessing=Preprocessing(settings.preprocess, classifier, pool, metrics.preprocess),
             teach=teach,
+            federations=FederationsOnDemand(
+                settings, models, identity.audit, lambda: lifecycle.default_model
+            ),
+            parameters=ParametersOnDemand(settings, identity.audit),
             rollouts=rollouts,
             drift=drift,
             keeper=keeper,

@@ -45,6 +45,7 @@ from service.settings.preprocess import PreprocessSettings
 from service.settings.results import MqttSettings, WebhookSettings
 from service.settings.sensors import SensorSettings
 from service.settings.teach import TeachSettings
+from service.settings.training import TrainingSettings
 
 ENV_PREFIX = "POTOO_"
 NESTED = "__"
@@ -178,6 +179,7 @@ class Settings(BaseSettings):
     preprocess: PreprocessSettings = PreprocessSettings()
     sensors: SensorSettings = SensorSettings()
     teach: TeachSettings = TeachSettings()
+    training: TrainingSettings = TrainingSettings()
     drift: DriftSettings = DriftSettings()
     webhooks: WebhookSettings = WebhookSettings()
     observability: ObservabilitySettings = ObservabilitySettings()

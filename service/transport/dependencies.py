@@ -29,11 +29,14 @@ from service.transport.app_state import state_of
 from service.transport.policy import authorize, check_model
 
 if TYPE_CHECKING:
+    from service.federation.administration import FederationAdministration
+    from service.parameters.administration import ParameterAdministration
     from service.sensors.opening import Sensors
     from service.teach.datasets.opening import Datasets
     from service.teach.runs.opening import Runs
 else:  # FastAPI needs the names alone; the modules are imported when they are used
     Sensors = Datasets = Runs = object
+    FederationAdministration = ParameterAdministration = object
 
 TOKEN_URL = "v1/auth/token"  # noqa: S105 - relative to /docs, as Swagger UI resolves it
 SCOPE_DESCRIPTIONS = {
@@ -45,6 +48,7 @@ SCOPE_DESCRIPTIONS = {
     Scope.INGEST: "send the samples of sensors",
     Scope.PREPROCESS: "prepare images, numbers and text",
     Scope.TEACH: "label photos and teach models",
+    Scope.TRAIN: "train a model with other sites",
     Scope.MODELS_READ: "see the models",
     Scope.MODELS_WRITE: "load and remove models",
     Scope.METRICS: "read the metrics",
@@ -241,6 +245,14 @@ async def _runs(connection: HTTPConnection) -> Runs:
     return await runtime_of(connection).teach.runs()
 
 
+def _federations(connection: HTTPConnection) -> FederationAdministration:
+    return runtime_of(connection).federations.get()
+
+
+def _parameters(connection: HTTPConnection) -> ParameterAdministration:
+    return runtime_of(connection).parameters.get()
+
+
 RuntimeDep = Annotated[Runtime, Depends(runtime_of)]
 ClassifierDep = Annotated[Classifier, Depends(_classifier)]
 ModelsDep = Annotated[ModelControl, Depends(_models)]
@@ -248,6 +260,8 @@ CamerasDep = Annotated[Cameras, Depends(_cameras)]
 SensorsDep = Annotated[Sensors, Depends(_sensors)]
 DatasetsDep = Annotated[Datasets, Depends(_datasets)]
 RunsDep = Annotated[Runs, Depends(_runs)]
+FederationsDep = Annotated[FederationAdministration, Depends(_federations)]
+ParametersDep = Annotated[ParameterAdministration, Depends(_parameters)]
 GrantsDep = Annotated[Grants, Depends(_grants)]
 AdministrationDep = Annotated[Administration, Depends(_administration)]
 PrincipalDep = Annotated[Principal, Depends(principal_of)]

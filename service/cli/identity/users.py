@@ -42,7 +42,7 @@ def add(
     """Add a user.
 
     Scopes: classify, infer, models:read, models:write, stream, cameras, sensors, ingest,
-    preprocess, teach, metrics, admin.
+    preprocess, teach, train, metrics, admin.
     """
     with plain_errors():
         from auth.administration import NewAccount

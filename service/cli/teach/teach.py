@@ -17,22 +17,18 @@ from service.cli.shared.options import (
     acting_user,
     fail,
     plain_errors,
-    tell,
 )
+from service.cli.teach.subject import read_subject, subject_settings, tell_left_out
 
 if TYPE_CHECKING:
     from schemas.teach.run import RunOptions
     from schemas.teach.verdict import Verdict
     from service.settings import Settings
-    from service.teach.datasets.opening import Datasets
-    from service.teach.datasets.records import StoredPhoto
     from service.teach.runs.offline.command import OfflineRun, Subject
     from service.teach.runs.records import StoredRun
 
 NOT_ENOUGH = 3
 """Exit status of a version that was published from too few labels."""
-SHOWN = 10
-"""Photos left out that are printed."""
 PICTURE_SIDE = 160
 
 
@@ -115,12 +111,9 @@ def teach(
 
         if report is not None and not report.resolve().parent.is_dir():
             fail(f"there is no folder {report.parent} for the report")
-        settings = _settings(config, data_dir, models)
-        subject, left_out = _subject(settings, source, foreign, is_multi=is_multi)
-        for line in left_out[:SHOWN]:
-            tell(line)
-        if len(left_out) > SHOWN:
-            tell(f"and {len(left_out) - SHOWN} more photos are left out")
+        settings = subject_settings(config, data_dir, models)
+        subject, left_out = read_subject(settings, source, foreign, is_multi=is_multi)
+        tell_left_out(left_out)
         values = {
             "model": model or _model_name(source),
             "base": base,
@@ -145,66 +138,6 @@ def teach(
                 typer.echo(f"report: {report}")
         if not verdict.enough:
             raise typer.Exit(NOT_ENOUGH)
-
-
-def _settings(config: Path | None, data_dir: Path | None, models: Path | None) -> Settings:
-    from service.cli.shared.options import settings_with_models
-    from service.cli.shared.service_settings import account_settings
-
-    given = account_settings(config, data_dir)
-    chosen = models or given.models
-    return settings_with_models(config, data_dir=given.data_dir, models=chosen)
-
-
-def _subject(
-    settings: Settings, source: str, foreign: Path | None, *, is_multi: bool
-) -> tuple[Subject, list[str]]:
-    """Return the photos of a folder or a dataset, and lines on those that are left out."""
-    from service.teach.runs.offline.command import Subject
-    from service.teach.runs.offline.photos import foreign_files, foreign_photo, read_folder
-
-    others = (
-        {} if foreign is None else {path: foreign_photo(path) for path in foreign_files(foreign)}
-    )
-    paths = {photo.id: path for path, photo in others.items()}
-    if Path(source).exists():
-        found = read_folder(
-            Path(source),
-            settings.limits.of_images,
-            is_multi=is_multi,
-            max_files=settings.teach.max_import_files,
-        )
-        paths |= found.files
-        left_out = [f"{one.photo}: {one.reason}" for one in found.skipped]
-        subject = Subject(
-            dataset=found.dataset,
-            photos=found.photos,
-            foreign=tuple(others.values()),
-            path_of=lambda photo: paths[photo.id],
-        )
-        return subject, left_out
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", source):
-        fail(f"there is no folder {source}")
-    return _stored(settings, source, tuple(others.values()), paths), []
-
-
-def _stored(
-    settings: Settings, name: str, foreign: tuple[StoredPhoto, ...], paths: dict[str, Path]
-) -> Subject:
-    from service.cli.teach.datasets.options import with_datasets
-    from service.teach.runs.offline.command import Subject
-
-    async def read(datasets: Datasets) -> Subject:
-        dataset = await datasets.administration.get(name)
-        photos = await datasets.photos.all(name)
-        return Subject(
-            dataset=dataset,
-            photos=photos,
-            foreign=foreign,
-            path_of=lambda photo: paths.get(photo.id) or datasets.files.path(photo.digest),
-        )
-
-    return with_datasets(settings, read)
 
 
 def _command(settings: Settings) -> OfflineRun:
@@ -246,10 +179,7 @@ def _teach(
     finally:
         progress.end()
         command.remove_files(run)
-    for one in run.skipped[:SHOWN]:
-        tell(f"{one.photo}: {one.reason}")
-    if len(run.skipped) > SHOWN:
-        tell(f"and {len(run.skipped) - SHOWN} more photos are left out")
+    tell_left_out([f"{one.photo}: {one.reason}" for one in run.skipped])
     return replace(run, progress=run.progress.done(version))
 
 

@@ -95,11 +95,11 @@ def test_an_unknown_scope_is_refused(text: str) -> None:
 def test_scopes_round_trip_through_text() -> None:
     assert format_scopes(ALL_SCOPES) == (
         "admin cameras classify infer ingest metrics models:read models:write preprocess sensors"
-        " stream teach"
+        " stream teach train"
     )
     assert parse_scopes(format_scopes(ALL_SCOPES)) == ALL_SCOPES
     # Accounts of earlier versions have them.
-    assert known_scopes("jobs train other") == RESERVED_SCOPES
+    assert known_scopes("jobs other") == RESERVED_SCOPES
 
 
 @pytest.mark.parametrize(

@@ -49,10 +49,12 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.INVALID_REQUEST: 400,
     ErrorCode.INVALID_PARAMETER: 422,
     ErrorCode.INVALID_TENSOR: 400,
+    ErrorCode.UPDATE_REFUSED: 422,
     ErrorCode.UNAUTHENTICATED: 401,
     ErrorCode.INVALID_CREDENTIALS: 401,
     ErrorCode.INSUFFICIENT_SCOPE: 403,
     ErrorCode.MODEL_FORBIDDEN: 403,
+    ErrorCode.SITE_FORBIDDEN: 403,
     ErrorCode.CROSS_ORIGIN_REFUSED: 403,
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.MODEL_NOT_FOUND: 404,
@@ -80,6 +82,7 @@ OTHERS_STATUS: dict[ErrorCode, int] = STATUS | {
     ErrorCode.INVALID_PARAMETER: 400,
     ErrorCode.UNSUPPORTED_IMAGE: 400,
     ErrorCode.INVALID_IMAGE: 400,
+    ErrorCode.UPDATE_REFUSED: 400,
 }
 """HTTP status per error code in other protocols, for every code: invalid input is a bad request."""
 

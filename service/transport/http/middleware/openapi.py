@@ -54,6 +54,7 @@ TAGS = [
         "events.",
     },
     {"name": "teach", "description": "Datasets of labelled photos, and models taught with them."},
+    {"name": "training", "description": "Models that several sites train together."},
     {"name": "compatibility", "description": "What clients of other servers call already."},
     {"name": "auth", "description": "Access tokens (OAuth 2.0, RFC 6749), sessions, public keys."},
     {"name": "admin", "description": "People and clients."},

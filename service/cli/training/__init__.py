@@ -1,0 +1,1 @@
+"""``potoo sites``: what a site does to train a model with others."""

@@ -1,0 +1,1 @@
+"""Federations: one head from the sums of sites that keep their photos."""

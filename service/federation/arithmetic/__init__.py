@@ -1,0 +1,1 @@
+"""Arithmetic of sums: joined, solved, judged. Pure NumPy."""

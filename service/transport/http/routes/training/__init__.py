@@ -1,0 +1,1 @@
+"""Routes of training with other sites."""
