@@ -146,8 +146,9 @@ class UpdateRefused(InvalidRequest):
         self, fault: str = "malformed", detail: str | None = None, pointer: str = ""
     ) -> None:
         """``fault``: its name, in front of the reason; ``pointer``: to the part at fault."""
-        self.fault, reason = fault, detail or self.default_detail
-        super().__init__(reason, violations=(Violation(f"/body{pointer}", f"{fault}: {reason}"),))
+        self.fault = fault
+        place = () if detail is None else (Violation(f"/body{pointer}", f"{fault}: {detail}"),)
+        super().__init__(detail, violations=place)
 
 
 class Unauthenticated(CallerError):

@@ -121,6 +121,19 @@ class FederationBase(BaseModel):
     )
 
 
+class HeldOut(BaseModel):
+    """What a site's own head gives for its own photos, each by a head that did not see its group.
+
+    A head of all sites is better; its temperature is near that of the sites' heads.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    photos: int = Field(ge=1, le=2**40)
+    right: int = Field(ge=0, le=2**40)
+    temperature: float = Field(ge=0.01, le=100, allow_inf_nan=False)
+
+
 class Site(BaseModel):
     """A site and what it has sent."""
 
@@ -131,6 +144,9 @@ class Site(BaseModel):
     photos: int = Field(default=0, description="Photos that its sums are of; 0: none are here.")
     classes: dict[str, int] = Field(
         default={}, description="Photos of each class, under the site's own names."
+    )
+    held_out: HeldOut | None = Field(
+        default=None, description="null: the site has one class, or did not say."
     )
     sequence: int = Field(
         default=0, description="Of the last update that was accepted; the next one must be higher."
@@ -219,8 +235,7 @@ class Published(BaseModel):
     classes: list[AgreedClass]
     sites: list[SiteHarm] = Field(description="Those whose sums were used.")
     strength: float
-    accuracy: float | None = Field(
-        description="Estimate for photos of a site that was left out, from the means and the "
-        "covariance of its features. null: no site can be judged by the others."
+    temperature: float = Field(
+        description="By which logits are divided: the mean of those that the sites measured, by "
+        "photos; a usual one if none could."
     )
-    temperature: float

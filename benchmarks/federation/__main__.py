@@ -71,7 +71,6 @@ def splits(train: Labelled, test: Labelled) -> list[dict[str, object]]:
                         np.abs(done.solved.weight_KD - central.weight_KD).max()
                     ),
                     "strength": done.solved.strength,
-                    "estimated": done.estimated,
                     "named": done.harmful,
                     "changes": done.changes,
                     "bytes of the largest site": done.bytes,

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from benchmarks.teach.labelled import Labelled
 from schemas.federation import FederationBase, SiteHarm
-from service.federation.arithmetic.estimating import estimate
 from service.federation.arithmetic.harm import harm, main_directions, total
 from service.federation.arithmetic.names import NameRules, aligned
 from service.federation.arithmetic.solving import Solved, projected, solve
@@ -36,7 +35,6 @@ class Exchange:
     judge_seconds: float
     harmful: tuple[str, ...]
     changes: tuple[float | None, ...]
-    estimated: float | None
 
 
 def exchange(data: Labelled, rows: Sequence[NDArray[np.int_]]) -> Exchange:
@@ -73,7 +71,7 @@ def exchange(data: Labelled, rows: Sequence[NDArray[np.int_]]) -> Exchange:
     solved = solve(whole)
     solve_seconds = time.perf_counter() - began
     began = time.perf_counter()
-    found, estimated = _judged(whole, sites, solved.strength)
+    found = _judged(whole, sites, solved.strength)
     return Exchange(
         solved=solved,
         sites=sites,
@@ -84,7 +82,6 @@ def exchange(data: Labelled, rows: Sequence[NDArray[np.int_]]) -> Exchange:
         judge_seconds=time.perf_counter() - began,
         harmful=tuple(one.site for one in found if one.is_harmful),
         changes=tuple(one.change for one in found),
-        estimated=estimated,
     )
 
 
@@ -94,11 +91,9 @@ def accuracy(solved: Solved, data: Labelled) -> float:
     return float((logits_NK.argmax(axis=1) == data.labels_N).mean())
 
 
-def _judged(
-    whole: Sums, sites: dict[str, Sums], strength: float
-) -> tuple[list[SiteHarm], float | None]:
+def _judged(whole: Sums, sites: dict[str, Sums], strength: float) -> list[SiteHarm]:
     directions_DR = main_directions(whole)
     compared = sites
     if directions_DR is not None:
         compared = {name: projected(one, directions_DR) for name, one in sites.items()}
-    return harm(compared, strength), estimate(compared, strength).accuracy
+    return harm(compared, strength)

@@ -27,7 +27,7 @@ from service.core.repository.publishing import Draft
 from service.core.repository.repository import ModelRefused, Repository
 from service.federation.arithmetic.names import agree, aligned
 from service.federation.checking import Expected, check
-from service.federation.making import Made, make, read_base, write_version
+from service.federation.making import Made, make, read_base, temperature_of, write_version
 from service.federation.records import StoredFederation
 from service.federation.store import FederationStore
 from service.federation.wire import SiteSums, decode
@@ -211,8 +211,7 @@ class FederationAdministration:
             classes=list(made.classes),
             sites=list(made.sites),
             strength=made.solved.strength,
-            accuracy=made.estimate.accuracy,
-            temperature=made.estimate.temperature,
+            temperature=made.temperature,
         )
 
     async def _publish(
@@ -257,7 +256,8 @@ class FederationAdministration:
             given = decode(self.store.sums(stored, site))
             return aligned(rules, kept, given.header.classes, given.sums)
 
-        return make(names, classes, sums_of, options.strength)
+        temperature = temperature_of(stored.sites[name].held_out for name in names)
+        return make(names, classes, sums_of, options.strength, temperature)
 
     def _checked(self, stored: StoredFederation, site: str, data: bytes) -> SiteSums:
         """Return the sums in a body. Blocks."""
@@ -280,6 +280,7 @@ class FederationAdministration:
             accounts=known.accounts,
             photos=sum(header.counts),
             classes=dict(zip(header.classes, header.counts, strict=True)),
+            held_out=header.held_out,
             sequence=header.sequence,
             digest=hashlib.sha256(data).hexdigest(),
             bytes=len(data),

@@ -80,6 +80,10 @@ def _check_counts(header: SumsHeader, expected: Expected) -> None:
             "the sums of few photos show single ones."
         )
         raise UpdateRefused(UpdateFault.TOO_FEW, message, "/header/counts")
+    held_out = header.held_out
+    if held_out is not None and not held_out.right <= held_out.photos <= photos:
+        message = "More photos are said to be held out, or right, than there are."
+        raise UpdateRefused(UpdateFault.INCONSISTENT, message, "/header/held_out")
     for name, count in zip(header.classes, header.counts, strict=True):
         if 0 < count < expected.min_class_photos:
             message = (

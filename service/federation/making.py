@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,19 +12,17 @@ import numpy as np
 import onnx
 
 from schemas.errors import Conflict
-from schemas.federation import AgreedClass, FederationBase, SiteHarm
+from schemas.federation import AgreedClass, FederationBase, HeldOut, SiteHarm
 from schemas.models import (
     HEAD_FILE,
     MANIFEST_FILE,
     MODEL_FILE,
-    Accuracy,
     ModelManifest,
     TaughtFrom,
 )
 from schemas.teach import verdict as verdicts
 from service.core.repository.publishing import Draft
 from service.core.repository.version_files import read_manifest
-from service.federation.arithmetic.estimating import Estimate, estimate
 from service.federation.arithmetic.harm import harm, main_directions
 from service.federation.arithmetic.solving import Solved, projected, solve
 from service.teach.features.penultimate import NoFeatures, find
@@ -36,6 +35,8 @@ from service.teach.heads.head import Head
 from service.teach.heads.sums import Sums
 
 PRECISION = 0.95
+USUAL_TEMPERATURE = 0.13
+"""That of ridge heads on features of photos; where no site could measure its own."""
 _SHOWN_SITES = 20
 
 
@@ -44,7 +45,7 @@ class Made:
     """A head of sums, and what the sums say about it. ``classes``: also those not kept."""
 
     solved: Solved
-    estimate: Estimate
+    temperature: float
     classes: tuple[AgreedClass, ...]
     sites: tuple[SiteHarm, ...]
     photos: int
@@ -56,11 +57,22 @@ class Made:
         return tuple(one.name for one in self.classes if one.is_kept)
 
 
+def temperature_of(sites: Iterable[HeldOut | None]) -> float:
+    """Return the mean of the temperatures that sites measured, by photos, as powers."""
+    known = [one for one in sites if one is not None]
+    photos = sum(one.photos for one in known)
+    if not photos:
+        return USUAL_TEMPERATURE
+    logs = sum(one.photos * math.log(one.temperature) for one in known)
+    return math.exp(logs / photos)
+
+
 def make(
     names: Sequence[str],
     classes: tuple[AgreedClass, ...],
     sums_of: Callable[[str], Sums | None],
     strength: float | None,
+    temperature: float,
 ) -> Made:
     """Add the sums of sites up and solve them; judge each site by the others.
 
@@ -70,6 +82,7 @@ def make(
         sums_of: returns the sums of a site for the kept classes; None if it has none of these.
             Called twice for each site, since all sums together may not fit into memory.
         strength: of the ridge; None: chosen.
+        temperature: see ``temperature_of``.
 
     Raises:
         Conflict: fewer than two classes have photos.
@@ -88,7 +101,7 @@ def make(
     mean_KD = whole.xy_KD / np.maximum(whole.counts_K, 1)[:, np.newaxis]
     return Made(
         solved=solved,
-        estimate=estimate(compared, solved.strength),
+        temperature=temperature,
         classes=classes,
         sites=tuple(harm(compared, solved.strength)),
         photos=int(whole.photos),
@@ -123,7 +136,7 @@ def write_version(
     """
     manifest = read_base(folder, base)
     head = Head(made.solved.weight_KD, made.solved.bias_K, "softmax")
-    graft = Graft.of(head, made.estimate.temperature)
+    graft = Graft.of(head, made.temperature)
     try:
         model = onnx.load(folder / MODEL_FILE)
         features = find(model, base.tensor)
@@ -157,7 +170,6 @@ def write_version(
             source=_source(made, federation),
         )
     )
-    made_manifest = made_manifest.model_copy(update={"accuracy": _accuracy(made, federation)})
     (draft.folder / MANIFEST_FILE).write_text(made_manifest.model_dump_json(indent=2) + "\n")
     (draft.folder / CARD_FILE).write_text(_card(made_manifest, made, federation))
 
@@ -184,24 +196,6 @@ def _source(made: Made, federation: str) -> str:
     return f"{len(sites)} sites of the federation {federation}: {shown}"
 
 
-def _accuracy(made: Made, federation: str) -> tuple[Accuracy, ...]:
-    value = made.estimate.accuracy
-    if value is None:
-        return ()
-    notes = (
-        "an estimate from means and covariances of features, each site by the head of the others"
-    )
-    return (
-        Accuracy(
-            dataset=federation,
-            split="sites left out",
-            photos=made.photos,
-            top1=value,
-            notes=notes,
-        ),
-    )
-
-
 def _verdict(made: Made) -> verdicts.Verdict:
     """Return a verdict that says nothing but counts: sums hold no photos out."""
     return verdicts.Verdict(
@@ -215,7 +209,7 @@ def _verdict(made: Made) -> verdicts.Verdict:
         enough=True,
         advice=(),
         calibration=verdicts.Calibration(
-            temperature=made.estimate.temperature,
+            temperature=made.temperature,
             error=None,
             promised_precision=PRECISION,
             threshold=None,
@@ -234,12 +228,7 @@ def _card(manifest: ModelManifest, made: Made, federation: str) -> str:
             f"`{federation}`: a head on the features `{origin.tensor}` of {origin.name} "
             f"{origin.version}. The photos did not leave their sites."
         )
-    if made.estimate.accuracy is not None:
-        lines.append("")
-        lines.append(
-            f"Estimated accuracy at a site that was left out: {made.estimate.accuracy:.1%}, from "
-            "means and covariances of features. Measure it on photos of your own."
-        )
+    lines += ["", "Its accuracy is not known: measure it on photos of your own."]
     lines += ["", "| class | photos | sites |", "|---|---|---|"]
     for one in made.classes:
         left_out = "" if one.is_kept else " (left out)"

@@ -13,8 +13,9 @@ from schemas.federation import FederationBase
 from schemas.operator_error import OperatorError
 from schemas.teach.dataset import DatasetKind
 from schemas.teach.run import RunBase, SkippedPhoto
-from service.federation.computing import site_sums
+from service.federation.computing import held_out_of, site_sums
 from service.federation.wire import SiteSums
+from service.teach.datasets.photos.grouping import group_photos
 from service.teach.datasets.records import StoredDataset, StoredPhoto
 from service.teach.runs.extracting import Extracting
 from service.teach.runs.job import Job, JobPhoto, Message
@@ -52,9 +53,10 @@ def sums_of_photos(
         message = "photos with several labels have no sums: use a dataset of the kind 'single'"
         raise NoSums(message)
     places = {name: place for place, name in enumerate(dataset.classes)}
+    labelled = [one for one in photos if one.labels]
     given = tuple(
-        JobPhoto(one.id, one.digest, str(path_of(one)), (places[one.labels[0]],))
-        for one in photos
+        JobPhoto(one.id, one.digest, str(path_of(one)), (places[one.labels[0]],), group)
+        for one, group in zip(labelled, group_photos(labelled), strict=True)
         if one.labels
     )
     job = Job(
@@ -86,12 +88,15 @@ def sums_of_photos(
         features=extractor.digest,
     )
     labels_N = np.array([one.labels[0] for one in extracted.photos], np.int64)
+    groups_N = np.array([one.group for one in extracted.photos], np.int64)
+    features_ND = extracted.features_NVD[:, 0]
     made = site_sums(
-        extracted.features_NVD[:, 0],
+        features_ND,
         labels_N,
         dataset.classes,
         base,
         site=options.site,
         sequence=options.sequence,
+        held_out=held_out_of(features_ND, labels_N, groups_N),
     )
     return made, skipped

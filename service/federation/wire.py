@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import UpdateRefused
-from schemas.federation import MAX_SEQUENCE, FederationBase, SiteName, UpdateFault
+from schemas.federation import MAX_SEQUENCE, FederationBase, HeldOut, SiteName, UpdateFault
 from schemas.teach.dataset import MAX_CLASSES, ClassName
 from service.teach.heads.arrays import Numbers
 from service.teach.heads.sums import Sums
@@ -53,6 +53,7 @@ class SumsHeader(BaseModel):
     base: FederationBase
     classes: list[ClassName] = Field(min_length=1, max_length=MAX_CLASSES)
     counts: list[Count] = Field(max_length=MAX_CLASSES)
+    held_out: HeldOut | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from service.federation.arithmetic.estimating import estimate
+from schemas.federation import HeldOut
 from service.federation.arithmetic.harm import harm, total
 from service.federation.arithmetic.names import NameRules, aligned
 from service.federation.arithmetic.solving import solve, solve_fast, squared_errors
+from service.federation.computing import held_out_of
+from service.federation.making import USUAL_TEMPERATURE, temperature_of
 from service.teach.heads.ridge import Ridge, Rows
 from service.teach.heads.sums import Sums
 from service.teach.heads.targets import Targets
@@ -124,19 +126,24 @@ def test_sites_of_one_class_each_cannot_be_judged() -> None:
     assert [one.change for one in found] == [None] * 4
 
 
-def test_the_estimated_accuracy_is_near_that_on_new_photos() -> None:
-    given, unseen = photos(2000), photos(4000, seed=1)
-    parts = federated(given, spread(given.labels_N, 4, "alike"))
-    head = solve(total(list(parts.values())))
-    answers_N = (unseen.features_ND @ head.weight_KD.T + head.bias_K).argmax(axis=1)
-    found = estimate(parts, head.strength)
-    assert found.accuracy is not None
-    assert abs(found.accuracy - (answers_N == unseen.labels_N).mean()) < 0.05
-    assert 0.02 < found.temperature < 1
+def test_the_temperature_is_the_mean_of_the_sites_by_photos() -> None:
+    sites = [
+        HeldOut(photos=30, right=20, temperature=0.1),
+        None,
+        HeldOut(photos=10, right=9, temperature=0.2),
+    ]
+    assert temperature_of(sites) == pytest.approx(0.1 * 2**0.25)
+    assert temperature_of([None]) == USUAL_TEMPERATURE
 
 
-def test_without_judges_there_is_a_temperature_and_no_accuracy() -> None:
+def test_a_site_measures_its_own_head_on_photos_held_out() -> None:
     given = photos()
-    found = estimate(federated(given, spread(given.labels_N, 4, "one class")), 0.01)
-    assert found.accuracy is None
-    assert 0.02 < found.temperature < 5
+    found = held_out_of(given.features_ND, given.labels_N, np.arange(800))
+    assert found is not None
+    assert found.photos == 800
+    assert 0.6 < found.right / 800 < 0.95
+    assert 0.05 < found.temperature < 1
+    alone = given.labels_N == 1
+    assert (
+        held_out_of(given.features_ND[alone], given.labels_N[alone], np.arange(sum(alone))) is None
+    )

@@ -23,8 +23,9 @@ TEXT = (ROOT / "docs/tcp.md").read_text()
 NEVER_SENT = {
     *("cross_origin_refused", "method_not_allowed", "not_acceptable", "image_too_large"),
     *("unsupported_media_type", "unsupported_image", "invalid_image"),
+    *("update_refused", "site_forbidden"),
 }
-"""Codes of HTTP and of images."""
+"""Codes of HTTP, of images and of sites."""
 
 
 def rows(heading: str) -> Iterator[list[str]]:
