@@ -142,13 +142,11 @@ class UpdateRefused(InvalidRequest):
     code = ErrorCode.UPDATE_REFUSED
     default_detail = "The update of the site is refused."
 
-    def __init__(
-        self, fault: str = "malformed", detail: str | None = None, pointer: str = ""
-    ) -> None:
+    def __init__(self, fault: str = "", detail: str | None = None, pointer: str = "") -> None:
         """``fault``: its name, in front of the reason; ``pointer``: to the part at fault."""
         self.fault = fault
-        place = () if detail is None else (Violation(f"/body{pointer}", f"{fault}: {detail}"),)
-        super().__init__(detail, violations=place)
+        named = (Violation(f"/body{pointer}", f"{fault}: {detail}"),) if fault else ()
+        super().__init__(detail, violations=named)
 
 
 class Unauthenticated(CallerError):

@@ -64,7 +64,9 @@ def test_service_and_monitor_ports_match_the_container() -> None:
     assert job == "potoo", "alerts and dashboards look for it"
 
 
-OPERATORS = {"admin", "cameras", "ingest", "metrics", "models:write", "sensors", "teach"}
+OPERATORS = {
+    *("admin", "cameras", "ingest", "metrics", "models:write", "sensors", "teach", "train"),
+}
 """Scopes of operations that the gateway and the ingress keep from the outside. Samples of sensors
 enter at ports of their own."""
 
