@@ -18,7 +18,7 @@ MAX_SAMPLES = 2**40
 class Sgd(BaseModel):
     """Stochastic gradient descent: v = momentum v + g; w = w - learning_rate v."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     kind: Literal["sgd"] = "sgd"
     learning_rate: float = Field(default=0.1, gt=0, le=1e3)
@@ -28,7 +28,7 @@ class Sgd(BaseModel):
 class Adam(BaseModel):
     """Adam (Kingma and Ba, 2015), with corrected moments."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     kind: Literal["adam"]
     learning_rate: float = Field(default=0.001, gt=0, le=1e3)
@@ -43,11 +43,11 @@ Optimiser = Annotated[Sgd | Adam, Field(discriminator="kind")]
 class NewParameterRun(BaseModel):
     """A run to add."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: RunName
     accounts: list[AccountName] = Field(
-        max_length=1000, description="Accounts that may pull and push, beside the owner."
+        max_length=100, description="Accounts that may pull and push, beside the owner."
     )
     optimiser: Optimiser = Sgd()
     minimum: int = Field(

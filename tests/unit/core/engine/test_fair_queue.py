@@ -15,7 +15,8 @@ from service.core.scheduling.priority import SHARES, Priority
 
 NORMAL = SHARES[Priority.NORMAL]
 COSTS = st.sampled_from([1.0, 3.0, 10.0, 100.0])
-ROUNDING = 3
+ROUNDING = 1 + SHARES[Priority.INTERACTIVE] // NORMAL
+"""Items: one more or less of a priority moves those of the next one by the ratio of their shares."""
 
 
 @dataclass(eq=False)
