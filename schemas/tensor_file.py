@@ -6,7 +6,7 @@
     header    JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ...}
     numbers   row-major and little-endian, one tensor after another, without gaps
 
-So https://pypi.org/project/safetensors reads and writes them too. Here only F32 and I8 are taken:
+So the package safetensors reads and writes them too. Here only F32 and I8 are taken:
 a tensor of I8 has its scales in another one, ``<name>::scale``, F32: a number, or one for each
 row. The tensor is their product.
 """
